@@ -1,0 +1,83 @@
+"""One error tree; each class says its exit code.
+
+CallpathError (70)
+├── UsageError (2)          a file, option or name the user gave is wrong; carries every problem found
+│   └── NothingSelected (5) the selection matched nothing
+├── HostNotReady (4)        this machine cannot do it: tool, privilege, kernel feature, directory
+├── TrialInvalid (3)        a trial that must not be judged: NAT not certified, budget or deadline exceeded
+└── WireFormatError         bytes from the network that are not what they claim; never reaches the user
+
+Exit codes: 0 pass, 1 expectation failed, 2 bad usage or file, 3 inconclusive, 4 host not ready, 5 nothing
+selected, 70 internal error, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with what the user gave: where, what was found, what was expected, what to try."""
+
+    where: str
+    found: str
+    expected: str = ""
+    suggestion: str = ""
+
+    def __str__(self) -> str:
+        """One problem, one to three short lines."""
+        lines = [f"{self.where}: {self.found}" if self.where else self.found]
+        if self.expected:
+            lines.append(f"  expected {self.expected}")
+        if self.suggestion:
+            lines.append(f"  {self.suggestion}")
+        return "\n".join(lines)
+
+
+class CallpathError(Exception):
+    """Root of everything the lab raises on purpose."""
+
+    exit_code: ClassVar[int] = 70
+
+
+class UsageError(CallpathError):
+    """What the user gave cannot be used; holds all problems at once."""
+
+    exit_code = 2
+
+    def __init__(self, *problems: Problem | str) -> None:
+        self.problems = tuple(Problem("", p) if isinstance(p, str) else p for p in problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class NothingSelected(UsageError):
+    """The selection matched nothing."""
+
+    exit_code = 5
+
+
+class HostNotReady(CallpathError):
+    """This machine lacks something; the message names it and the remedy."""
+
+    exit_code = 4
+
+
+class TrialInvalid(CallpathError):
+    """The trial says nothing about the network: it must be reported as invalid, never as failed."""
+
+    exit_code = 3
+
+
+class WireFormatError(CallpathError):
+    """Bytes from the network are malformed. The one error type of every ``*_untrusted`` parser."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``did you mean "x"?`` for the nearest known word, else the list of known words."""
+    known = sorted(known)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f'did you mean "{near[0]}"?' if near else f"known: {', '.join(known)}"

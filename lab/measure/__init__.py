@@ -1,0 +1,1 @@
+"""Events to metrics and verdicts. Pure functions."""

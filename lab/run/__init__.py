@@ -1,0 +1,1 @@
+"""Scenario to trials to worlds to events: seeds, budgets, the process pool."""

@@ -1,0 +1,1 @@
+"""The virtual-time world: clock, hosts, links, NAT boxes, capture."""

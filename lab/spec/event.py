@@ -1,0 +1,126 @@
+"""The one event schema (version 1), and the words events may be named with.
+
+An event says that something happened to somebody at some time. Everything the lab measures, prints or draws is a
+function of the stored events. One JSON object a line; keys in fixed order; times in seconds of the run's one
+monotonic clock, rounded to the nanosecond, so that equal runs are equal bytes.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+SCHEMA_VERSION: Final = 1
+
+JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
+
+
+class EventType(enum.StrEnum):
+    """Every event the lab emits. The comment gives the keys of ``data``."""
+
+    TRIAL_STARTED = "trial.started"  # topology, parameters
+    TRIAL_ENDED = "trial.ended"  # reason, events (count), packets (count)
+    NAT_CERTIFIED = "nat.certified"  # model, findings, matches
+    NAT_MAPPING_CREATED = "nat.mapping_created"  # internal, external, remote, protocol
+    NAT_MAPPING_EXPIRED = "nat.mapping_expired"  # internal, external, idle
+    NAT_REBOOTED = "nat.rebooted"  # mappings (count lost)
+    PACKET_DROPPED = "packet.dropped"  # where, reason, packet (text)
+    LINK_CHANGED = "link.changed"  # link, settings
+    CALL_STARTED = "call.started"  # caller, callee
+    CALL_ENDED = "call.ended"  # reason
+    SIGNAL_SENT = "signal.sent"  # kind, to
+    SIGNAL_RECEIVED = "signal.received"  # kind, from
+    ICE_GATHERING = "ice.gathering"  # policy, stun, turn, transport
+    ICE_CANDIDATE = "ice.candidate"  # side, type, address, priority, related
+    ICE_GATHERED = "ice.gathered"  # count, types, seconds
+    ICE_CHECKING = "ice.checking"  # controlling, pairs
+    ICE_CHECK = "ice.check"  # local, remote, from, to (pair states)
+    ICE_NOMINATED = "ice.nominated"  # local, remote
+    ICE_VALIDATED = "ice.validated"  # pairs [[local type, remote type]] on which a check succeeded
+    ICE_SELECTED = "ice.selected"  # local {type,address}, remote {type,address}, path
+    ICE_CONNECTED = "ice.connected"  # seconds (since call.started)
+    ICE_FAILED = "ice.failed"  # reason
+    ICE_CONSENT_LOST = "ice.consent_lost"  # seconds (since the last answer)
+    MEDIA_SENT = "media.sent"  # bytes, sequence
+    MEDIA_RECEIVED = "media.received"  # bytes, sequence, delay
+    TURN_ALLOCATED = "turn.allocated"  # client, relayed, lifetime, transport
+    TURN_REFUSED = "turn.refused"  # client, method, code, reason
+    TURN_EXPIRED = "turn.expired"  # what (allocation, permission, channel), client, peer
+    ROLE_FAILED = "role.failed"  # error
+    COMMAND = "command"  # the encoded command
+
+
+class PathClass(enum.StrEnum):
+    """Which way media went, by the types of the selected candidate pair (RFC 8445 §5.1.1, worst of both sides)."""
+
+    HOST = "host"
+    PEER_REFLEXIVE = "peer-reflexive"
+    SERVER_REFLEXIVE = "server-reflexive"
+    RELAY = "relay"
+    NONE = "none"
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether media goes without a relay."""
+        return self in {PathClass.HOST, PathClass.PEER_REFLEXIVE, PathClass.SERVER_REFLEXIVE}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One happening. ``time`` in seconds; ``packet_id`` and ``cause_id`` are 0 where no packet is meant.
+
+    ``count`` weighs the event: condensed populations emit one event for many happenings; metrics multiply.
+    """
+
+    time: float
+    type: EventType
+    node: str = ""
+    call: str = ""
+    packet_id: int = 0
+    cause_id: int = 0
+    count: int = 1
+    data: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    def to_json(self, trial: str) -> str:
+        """Return the event as one line of JSON (no newline), byte-identical for equal events."""
+        record = {
+            "v": SCHEMA_VERSION,
+            "t": round(self.time, 9),
+            "trial": trial,
+            "type": self.type.value,
+            "node": self.node,
+            "call": self.call,
+            "packet": self.packet_id,
+            "cause": self.cause_id,
+            "count": self.count,
+            "data": self.data,
+        }
+        return json.dumps(record, separators=(",", ":"), ensure_ascii=False)
+
+    @staticmethod
+    def from_json(line: str) -> tuple[str, Event]:
+        """Return (trial, event) of one stored line.
+
+        Raises:
+            ValueError: not JSON, or not an event of this schema version.
+        """
+        record = json.loads(line)
+        if not isinstance(record, dict) or record.get("v") != SCHEMA_VERSION:
+            raise ValueError(f"not an event of schema {SCHEMA_VERSION}: {line[:80]!r}")
+        try:
+            event = Event(
+                time=record["t"],
+                type=EventType(record["type"]),
+                node=record["node"],
+                call=record["call"],
+                packet_id=record["packet"],
+                cause_id=record["cause"],
+                count=record["count"],
+                data=record["data"],
+            )
+            return record["trial"], event
+        except KeyError as missing:
+            raise ValueError(f"event lacks {missing}: {line[:80]!r}") from None

@@ -1,0 +1,86 @@
+"""A network, fully described: who is there, what joins them, every address and route. Frozen, world-free.
+
+:mod:`lab.spec.plan` derives it from a Mininet ``Topo``; both worlds build exactly this.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+
+from lab.spec.event import JsonValue
+from lab.spec.impairment import Impairment
+from nat_models.model import NatModel
+
+
+class NodeKind(enum.Enum):
+    """What a node is to the network; what programs run on it is its ``role``."""
+
+    HOST = "host"
+    ROUTER = "router"
+    NAT = "nat"
+    SWITCH = "switch"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interface:
+    """One end of a link. ``addresses`` are IP texts with prefix length (``"192.168.1.10/24"``), IPv4 first.
+
+    ``outside`` is meaningful on a NAT box: true on the side it translates to. Switch ports have no address.
+    """
+
+    node: str
+    link: str
+    addresses: tuple[str, ...] = ()
+    outside: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Longest prefix wins. ``via`` is the next hop's address, empty where the destination is on the link."""
+
+    destination: IPv4Network | IPv6Network
+    link: str
+    via: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One node. ``interfaces`` in link order; ``options`` are the role's own settings, JSON-able.
+
+    ``nat`` is set on NAT boxes alone; ``external_addresses`` are the addresses a NAT box translates to (its outside
+    interface's, and more where it has a pool).
+    """
+
+    name: str
+    kind: NodeKind
+    role: str = ""
+    interfaces: tuple[Interface, ...] = ()
+    routes: tuple[Route, ...] = ()
+    options: Mapping[str, JsonValue] = field(default_factory=dict)
+    nat: NatModel | None = None
+    external_addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A cable between two nodes. ``forward`` is what packets from ``a`` to ``b`` meet, ``backward`` the other way."""
+
+    label: str
+    a: str
+    b: str
+    forward: Impairment
+    backward: Impairment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """The whole network, nodes and links by name, in the topology's order."""
+
+    name: str
+    nodes: Mapping[str, Node]
+    links: Mapping[str, Link]
+    dns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Host names and the addresses they resolve to (A and AAAA by family)."""
