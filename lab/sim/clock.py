@@ -1,0 +1,426 @@
+"""Virtual time: an asyncio event loop whose clock jumps to the next event.
+
+One heap holds everything that will happen: asyncio timers, packets in flight, SimPy events. Nothing waits: when no
+callback is ready, the clock is set to the time of the earliest entry. Order is total (time, then order of
+scheduling), so a run is a function of its inputs.
+
+The loop serves the asyncio API that well-behaved network programs use; sockets, servers and name resolution are
+those of the *current host*, a context variable that tasks and timers inherit (:mod:`lab.sim.current`). What would
+leave the simulation (threads, signals, real file descriptors, subprocesses) is refused by ``NotImplementedError``
+from :class:`asyncio.AbstractEventLoop`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import heapq
+import socket
+from asyncio import events
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lab.errors import TrialInvalid
+from lab.sim.current import current_host
+
+if TYPE_CHECKING:
+    import ssl
+
+T = TypeVar("T")
+
+_URGENT = -(1 << 62)
+"""Added to the serial number of an urgent entry: it goes before all others of its instant, in order."""
+
+_COMPACT_ABOVE = 512
+"""Cancelled timers are swept out of the heap once they are more than this and more than half of it."""
+
+
+class DeadlineExceeded(TrialInvalid):
+    """The trial wanted to run past its virtual deadline."""
+
+
+class BudgetExceeded(TrialInvalid):
+    """The trial used up its event budget: something in it grows without end."""
+
+
+class Deadlock(TrialInvalid):
+    """Nothing is scheduled any more, and what the trial waits for has not happened."""
+
+
+class SerialTask(asyncio.Task[T]):
+    """A task hashed by its serial number, so that the sets that ``asyncio.wait`` returns have one order."""
+
+    _serial: int
+
+    def __hash__(self) -> int:
+        return self._serial
+
+
+class SerialFuture(asyncio.Future[T]):
+    """A future hashed by its serial number; see :class:`SerialTask`."""
+
+    _serial: int
+
+    def __hash__(self) -> int:
+        return self._serial
+
+
+class VirtualLoop(asyncio.AbstractEventLoop):
+    """The clock of one trial.
+
+    Args:
+        deadline: virtual seconds at which a run is stopped with :class:`DeadlineExceeded`.
+        event_budget: callbacks and network events after which it is stopped with :class:`BudgetExceeded`.
+    """
+
+    def __init__(self, *, deadline: float = float("inf"), event_budget: int = 1 << 62) -> None:
+        self._now = 0.0
+        self._deadline = deadline
+        self._event_budget = event_budget
+        self._heap: list[tuple[float, int, Callable[[Any], object], Any]] = []
+        self._ready: deque[events.Handle] = deque()
+        self._serial = 0
+        self._object_serial = 0
+        self._cancelled_timers = 0
+        self._running = False
+        self._stopping = False
+        self._closed = False
+        self._exception_handler: Callable[[Any, dict[str, Any]], object] | None = None
+        self.unhandled: list[dict[str, Any]] = []
+        """Contexts of exceptions nobody awaited; the trial reports them as ``role.failed``."""
+        self.events_run = 0
+
+    # Scheduling
+
+    def time(self) -> float:
+        """Return virtual seconds since the trial began."""
+        return self._now
+
+    def post(self, when: float, callback: Callable[[Any], object], argument: Any) -> None:
+        """Run ``callback(argument)`` at ``when``; cannot be cancelled, carries no context. The network's fast path."""
+        self._serial += 1
+        heapq.heappush(self._heap, (when, self._serial, callback, argument))
+
+    def post_urgent(self, when: float, callback: Callable[[Any], object], argument: Any) -> None:
+        """Like :meth:`post`, before everything else of that instant (SimPy's URGENT priority)."""
+        self._serial += 1
+        heapq.heappush(self._heap, (when, self._serial + _URGENT, callback, argument))
+
+    def call_soon(
+        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        """Schedule ``callback`` for this instant, after what is ready already."""
+        handle = events.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Schedule ``callback`` in ``delay`` virtual seconds."""
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Schedule ``callback`` at virtual time ``when``; a time in the past means now."""
+        handle = events.TimerHandle(when, callback, args, self, context)
+        handle._scheduled = True  # type: ignore[attr-defined]  # noqa: SLF001 - tells cancel() to notify the loop
+        self._serial += 1
+        heapq.heappush(self._heap, (when if when > self._now else self._now, self._serial, _run_timer, handle))
+        return handle
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Count a cancelled timer (called by ``TimerHandle.cancel``) and sweep when they crowd the heap."""
+        del handle
+        self._cancelled_timers += 1
+        if self._cancelled_timers > _COMPACT_ABOVE and self._cancelled_timers * 2 > len(self._heap):
+            self._heap[:] = [entry for entry in self._heap if not _is_cancelled_timer(entry)]
+            heapq.heapify(self._heap)
+            self._cancelled_timers = 0
+
+    # Running
+
+    def run_until_complete(self, future: Awaitable[T] | Generator[Any, None, T] | Coroutine[Any, Any, T]) -> T:
+        """Run until ``future`` is done and return its result.
+
+        Raises:
+            DeadlineExceeded: the next event lies past the deadline.
+            BudgetExceeded: more events than budgeted.
+            Deadlock: nothing is left to run.
+        """
+        task = asyncio.ensure_future(future, loop=self)  # type: ignore[arg-type]
+        task.add_done_callback(self._stop_running)
+        try:
+            self.run_forever()
+        except TrialInvalid:
+            task.remove_done_callback(self._stop_running)
+            raise
+        if not task.done():
+            raise Deadlock(f"nothing is scheduled after {self._now:.3f} s and the trial is not done")
+        return task.result()
+
+    def _stop_running(self, _done: object) -> None:
+        self._stopping = True
+
+    def stop(self) -> None:
+        """Stop at the end of the current callback."""
+        self._stopping = True
+
+    def run_forever(self) -> None:
+        """Run until stopped, or until nothing is left to run."""
+        if self._running or events._get_running_loop() is not None:  # noqa: SLF001 - no public name
+            raise RuntimeError("an event loop is running already")
+        self._running, self._stopping = True, False
+        events._set_running_loop(self)  # noqa: SLF001 - the documented way to be a loop
+        try:
+            while not self._stopping and self._run_instant():
+                pass
+        finally:
+            self._running = False
+            events._set_running_loop(None)  # noqa: SLF001
+
+    def _run_instant(self) -> bool:
+        """Run what is ready, then one heap entry. Return whether anything is left."""
+        ready, heap = self._ready, self._heap
+        while ready:
+            handle = ready.popleft()
+            if not handle._cancelled:  # type: ignore[attr-defined]  # noqa: SLF001 - as asyncio's own loop does
+                self._count_event()
+                handle._run()  # noqa: SLF001
+                if self._stopping:
+                    return True
+        if not heap:
+            return False
+        when, _, callback, argument = heapq.heappop(heap)
+        if callback is _run_timer and argument._cancelled:
+            self._cancelled_timers -= 1
+            return True
+        if when > self._deadline:
+            raise DeadlineExceeded(f"the trial ran to its virtual deadline of {self._deadline:g} s")
+        self._now = when
+        self._count_event()
+        callback(argument)
+        return True
+
+    def _count_event(self) -> None:
+        self.events_run += 1
+        if self.events_run > self._event_budget:
+            raise BudgetExceeded(f"the trial used its budget of {self._event_budget} events by {self._now:.3f} s")
+
+    def is_running(self) -> bool:
+        """Whether the loop runs now."""
+        return self._running
+
+    def is_closed(self) -> bool:
+        """Whether the loop was closed."""
+        return self._closed
+
+    def close(self) -> None:
+        """Cancel every task still alive, let each finish, and forget what was scheduled."""
+        self._deadline, self._event_budget = float("inf"), 1 << 62
+        self._heap.clear()
+        for _ in range(8):  # a task may start another while it is being cancelled
+            alive = sorted((t for t in asyncio.all_tasks(self) if not t.done()), key=hash)
+            if not alive:
+                break
+            for task in alive:
+                task.cancel()
+            self._drain_ready()
+        self._ready.clear()
+        self._heap.clear()
+        self._closed = True
+
+    def _drain_ready(self) -> None:
+        if self._running or not self._ready:
+            return
+        self._running = True
+        events._set_running_loop(self)  # noqa: SLF001
+        try:
+            while self._ready:
+                handle = self._ready.popleft()
+                if not handle._cancelled:  # type: ignore[attr-defined]  # noqa: SLF001
+                    handle._run()  # noqa: SLF001
+        finally:
+            self._running = False
+            events._set_running_loop(None)  # noqa: SLF001
+
+    async def shutdown_asyncgens(self) -> None:
+        """Nothing to do: asynchronous generators are closed with their tasks."""
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Nothing to do: there is no executor."""
+
+    # Futures and tasks
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """Return a future of this loop."""
+        future: SerialFuture[Any] = SerialFuture(loop=self)
+        self._object_serial += 1
+        future._serial = self._object_serial  # noqa: SLF001 - ours
+        return future
+
+    def create_task(  # type: ignore[override]  # typeshed's signature differs between Python versions
+        self, coro: Coroutine[Any, Any, T], *, name: object = None, context: contextvars.Context | None = None
+    ) -> asyncio.Task[T]:
+        """Return a task of this loop."""
+        self._object_serial += 1
+        task = _new_task(coro, self, self._object_serial, context)
+        if name is not None:
+            task.set_name(name)
+        return task
+
+    # Errors
+
+    def get_debug(self) -> bool:
+        """Debug mode is off: it would read the wall clock."""
+        return False
+
+    def set_debug(self, enabled: bool) -> None:
+        """Do nothing: see :meth:`get_debug`."""
+
+    def set_exception_handler(self, handler: Callable[[Any, dict[str, Any]], object] | None) -> None:
+        """Set who hears of exceptions that nobody awaits."""
+        self._exception_handler = handler
+
+    def get_exception_handler(self) -> Callable[[Any, dict[str, Any]], object] | None:
+        """Return the handler set before, if any."""
+        return self._exception_handler
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        """Keep the context in :attr:`unhandled`."""
+        self.unhandled.append(context)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Report an exception that nobody awaits."""
+        if self._exception_handler is None:
+            self.default_exception_handler(context)
+        else:
+            self._exception_handler(self, context)
+
+    # The world outside the loop: the current host's
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        """Run ``func`` at once, in this thread; ``socket.gethostbyname`` asks the simulated DNS."""
+        del executor
+        if func is socket.gethostbyname:
+            return self.create_task(self._gethostbyname(args[0]))
+        future = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the awaiting caller
+            future.set_exception(error)
+        return future
+
+    async def _gethostbyname(self, name: str) -> str:
+        found = await current_host().resolve(name, socket.AF_INET)
+        return found[0]
+
+    async def getaddrinfo(  # type: ignore[override]
+        self,
+        host: bytes | str | None,
+        port: bytes | str | int | None,
+        *,
+        family: int = 0,
+        type: int = 0,  # noqa: A002 - the standard library's name
+        proto: int = 0,
+        flags: int = 0,
+    ) -> list[tuple[Any, ...]]:
+        """Resolve by the current host's resolver.
+
+        Raises:
+            socket.gaierror: the name does not exist.
+        """
+        del flags
+        name = host.decode() if isinstance(host, bytes) else host
+        number = int(port or 0)
+        results: list[tuple[Any, ...]] = []
+        for address in await current_host().resolve(name or "", family):
+            v6 = ":" in address
+            sockaddr = (address, number, 0, 0) if v6 else (address, number)
+            results.append((socket.AF_INET6 if v6 else socket.AF_INET, type, proto, "", sockaddr))
+        return results
+
+    async def create_datagram_endpoint(  # type: ignore[override]
+        self,
+        protocol_factory: Callable[[], asyncio.DatagramProtocol],
+        local_addr: tuple[str, int] | None = None,
+        remote_addr: tuple[str, int] | None = None,
+        **options: Any,
+    ) -> tuple[asyncio.DatagramTransport, asyncio.DatagramProtocol]:
+        """Open a UDP socket on the current host.
+
+        Raises:
+            OSError: the address is not the host's, or the port is taken.
+        """
+        return await current_host().open_datagram(protocol_factory, local_addr, remote_addr, options.get("family", 0))
+
+    async def create_connection(  # type: ignore[override]
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        host: str | None = None,
+        port: int | None = None,
+        *,
+        ssl: ssl.SSLContext | bool | None = None,
+        server_hostname: str | None = None,
+        local_addr: tuple[str, int] | None = None,
+        **options: Any,
+    ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
+        """Connect by TCP, or TLS over TCP, from the current host.
+
+        Raises:
+            OSError: refused, unreachable or timed out.
+        """
+        return await current_host().open_connection(
+            protocol_factory, (host or "", port or 0), ssl=ssl, server_hostname=server_hostname, local=local_addr
+        )
+
+    async def create_server(  # type: ignore[override]
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        host: str | Sequence[str] | None = None,
+        port: int | None = None,
+        *,
+        ssl: ssl.SSLContext | None = None,
+        **options: Any,
+    ) -> asyncio.AbstractServer:
+        """Listen for TCP, or TLS over TCP, on the current host.
+
+        Raises:
+            OSError: the address is not the host's, or the port is taken.
+        """
+        return await current_host().open_server(protocol_factory, host, port or 0, ssl=ssl)
+
+    async def start_tls(  # type: ignore[override]
+        self,
+        transport: asyncio.Transport,
+        protocol: asyncio.BaseProtocol,
+        sslcontext: ssl.SSLContext,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        **options: Any,
+    ) -> asyncio.Transport:
+        """Upgrade an existing connection to TLS (proxies and tunnels)."""
+        return await current_host().start_tls(
+            transport, protocol, sslcontext, server_side=server_side, server_hostname=server_hostname
+        )
+
+
+def _new_task(
+    coro: Coroutine[Any, Any, T], loop: VirtualLoop, serial: int, context: contextvars.Context | None
+) -> SerialTask[T]:
+    # The serial must exist before Task.__init__ adds the task to asyncio's set of all tasks, which hashes it.
+    task: SerialTask[T] = SerialTask.__new__(SerialTask)
+    task._serial = serial  # noqa: SLF001 - ours
+    task.__init__(coro, loop=loop, context=context)  # type: ignore[misc]
+    return task
+
+
+def _run_timer(handle: asyncio.TimerHandle) -> None:
+    handle._run()  # noqa: SLF001 - as asyncio's own loop does
+
+
+def _is_cancelled_timer(entry: tuple[float, int, Callable[[Any], object], Any]) -> bool:
+    return entry[2] is _run_timer and bool(entry[3]._cancelled)

@@ -1,0 +1,113 @@
+"""A NAT box on the simulated network: the pure engine, with ports, a clock and a wake-up timer."""
+
+from __future__ import annotations
+
+import asyncio
+
+from lab.sim.node import Port, SimNode
+from lab.spec.event import EventType
+from nat_models import Nat, NatEvent, Outcome, Side
+from nat_models.packet import IcmpType, Packet
+
+_EVENT_TYPES = {
+    "created": EventType.NAT_MAPPING_CREATED,
+    "expired": EventType.NAT_MAPPING_EXPIRED,
+    "rebooted": EventType.NAT_REBOOTED,
+}
+
+
+class SimNatBox(SimNode):
+    """Gives the engine what arrives, and routes what it gives back. Boxes nest to any depth: each is one node."""
+
+    forwards = True
+    nat: Nat
+    _wake: asyncio.TimerHandle | None = None
+
+    def attach(self, ports: list[Port]) -> None:
+        """Take the interfaces and build the engine from them."""
+        super().attach(ports)
+        assert self.spec.nat is not None
+        inside = {port.link for port in ports if not port.outside}
+        self.nat = Nat(
+            self.spec.nat,
+            external_addresses=self.spec.external_addresses,
+            internal_networks=tuple(str(r.destination) for r in self.spec.routes if r.link in inside),
+            random=self.network.random(self.name, "nat"),
+        )
+        self._external = frozenset(self.spec.external_addresses)
+        self._isolates = bool(self.spec.options.get("isolate", False))
+
+    def receive(self, packet: Packet, port: Port) -> None:
+        """Translate, filter and forward; packets between two inside networks are only routed."""
+        if packet.ttl <= 1:
+            self.network.drop(packet, self.name, "time to live exceeded")
+            self.send_icmp_error(IcmpType.TIME_EXCEEDED, packet)
+            return
+        if not port.outside and self._stays_inside(packet, port):
+            return
+        side = Side.OUTSIDE if port.outside else Side.INSIDE
+        self._apply(self.nat.handle(packet, side, self.loop.time()), packet)
+        self._arm()
+
+    def _stays_inside(self, packet: Packet, port: Port) -> bool:
+        destination = packet.destination[0]
+        if destination in self._external:
+            return False
+        if destination in self._own:
+            if packet.icmp is not None and packet.icmp.type is IcmpType.ECHO_REQUEST:
+                self.answer_echo(packet)
+            else:
+                self.network.drop(packet, self.name, "addressed to the NAT box itself")
+            return True
+        hop = self.next_hop(destination)
+        if hop is None or hop[0].outside:
+            return False
+        if self._isolates and hop[0] is not port:
+            self.network.drop(packet, self.name, "the box isolates its inside networks from each other")
+        else:
+            self.forward(packet)
+        return True
+
+    def _apply(self, outcome: Outcome, packet: Packet | None) -> None:
+        for event in outcome.events:
+            self._report(event, packet)
+        if outcome.reason and packet is not None:
+            self.network.drop(packet, self.name, outcome.reason)
+        for emission in outcome.packets:
+            onward = emission.packet
+            if not onward.packet_id:
+                onward.packet_id = self.next_packet_id()
+            if packet is None or onward.packet_id != packet.packet_id:
+                self.send_packet(onward)
+                continue
+            if onward is packet:
+                onward = packet.translated()
+            onward.ttl = packet.ttl - 1
+            self.send_packet(onward)
+
+    def _report(self, event: NatEvent, packet: Packet | None) -> None:
+        self.network.emit(
+            _EVENT_TYPES[event.kind],
+            node=self.name,
+            packet_id=0 if packet is None else packet.packet_id,
+            **event.as_data(),
+        )
+
+    def _arm(self) -> None:
+        due = self.nat.next_wake()
+        if due is None:
+            return
+        if self._wake is not None:
+            if self._wake.when() <= due:
+                return
+            self._wake.cancel()
+        self._wake = self.loop.call_at(due, self._woken)
+
+    def _woken(self) -> None:
+        self._wake = None
+        self._apply(self.nat.wake(self.loop.time()), None)
+        self._arm()
+
+    def reboot(self) -> None:
+        """Forget every mapping, as after a power cycle."""
+        self._apply(self.nat.reboot(self.loop.time()), None)

@@ -1,0 +1,222 @@
+"""The running network of one trial: nodes joined by links, a drop log, a capture, a name table."""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections import deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from lab.sim.host import SimHost
+from lab.sim.impairment import LinkDirection
+from lab.sim.nat_box import SimNatBox
+from lab.sim.node import Hop, Port, SimNode, SimRouter
+from lab.spec.event import Event, EventType, JsonValue
+from lab.spec.network import Interface, Network, Node, NodeKind
+from lab.spec.seeds import derive_seed, stream
+from nat_models.packet import IcmpType, Packet
+
+if TYPE_CHECKING:
+    from lab.sim.capture import Capture
+    from lab.sim.clock import VirtualLoop
+    from lab.spec.impairment import Impairment
+
+_RUNTIME: Mapping[NodeKind, type[SimNode]] = {
+    NodeKind.HOST: SimHost,
+    NodeKind.ROUTER: SimRouter,
+    NodeKind.NAT: SimNatBox,
+}
+
+
+class _Flight(NamedTuple):
+    packet: Packet
+    hop: Hop
+    index: int
+
+
+class SimNetwork:
+    """Builds a :class:`~lab.spec.network.Network` and carries its packets.
+
+    Every random stream is named by (run seed, trial key, entity, purpose): see :mod:`lab.spec.seeds`.
+    """
+
+    def __init__(
+        self,
+        spec: Network,
+        loop: VirtualLoop,
+        *,
+        run_seed: int = 0,
+        trial_key: str = "",
+        capture: Capture | None = None,
+    ) -> None:
+        self.spec = spec
+        self.loop = loop
+        self.capture = capture
+        self.events: list[Event] = []
+        self.packets_sent = 0
+        self._run_seed = run_seed
+        self._trial_key = trial_key
+        self.directions = self._make_directions()
+        self.nodes: dict[str, SimNode] = {}
+        for node in spec.nodes.values():
+            if node.kind is not NodeKind.SWITCH:
+                self.nodes[node.name] = _RUNTIME[node.kind](node, self)
+        self._join()
+
+    def _make_directions(self) -> dict[tuple[str, str], LinkDirection]:
+        made = {}
+        for link in self.spec.links.values():
+            for sender, impairment in ((link.a, link.forward), (link.b, link.backward)):
+                name = f"{link.label} from {sender}"
+                made[link.label, sender] = LinkDirection(impairment, self.seed(name, "impairment"), name)
+        return made
+
+    def _join(self) -> None:
+        ports = {
+            name: [_make_port(node, interface) for interface in self.spec.nodes[name].interfaces]
+            for name, node in self.nodes.items()
+        }
+        by_place = {(port.node.name, port.link): port for made in ports.values() for port in made}
+        for made in ports.values():
+            for port in made:
+                port.neighbours = self._neighbours(port, by_place)
+        for name, node in self.nodes.items():
+            node.attach(ports[name])
+
+    def _neighbours(self, port: Port, by_place: Mapping[tuple[str, str], Port]) -> dict[str, Hop]:
+        """Walk the segment from ``port`` through its switches; return a hop for every address on it."""
+        found: dict[str, Hop] = {}
+        waiting = deque([(port.node.name, port.link, ())])
+        crossed = set()
+        while waiting:
+            sender, label, path = waiting.popleft()
+            crossed.add(label)
+            link = self.spec.links[label]
+            receiver = link.b if link.a == sender else link.a
+            onward = (*path, self.directions[label, sender])
+            target = by_place.get((receiver, label))
+            if target is not None:
+                found.update(dict.fromkeys(target.addresses, Hop(onward, target)))
+                continue
+            for interface in self.spec.nodes[receiver].interfaces:
+                if interface.link not in crossed:
+                    waiting.append((receiver, interface.link, onward))
+        return found
+
+    # Names, numbers, records
+
+    def seed(self, entity: str, purpose: str) -> int:
+        """Return the seed of one named stream of this trial."""
+        return derive_seed(self._run_seed, self._trial_key, entity, purpose)
+
+    def random(self, entity: str, purpose: str) -> random.Random:
+        """Return a generator for one named stream of this trial."""
+        return stream(self._run_seed, self._trial_key, entity, purpose)
+
+    def next_packet_id(self) -> int:
+        """Return a packet id unique in the trial, counting from 1."""
+        self.packets_sent += 1
+        return self.packets_sent
+
+    def resolve(self, name: str, family: int = 0) -> list[str]:
+        """Return the addresses of a name (an address is its own), IPv4 first.
+
+        Raises:
+            socket.gaierror: the name does not exist, or has no address of that family.
+        """
+        addresses = [name] if _is_address(name) else sorted(self.spec.dns.get(name, ()), key=lambda a: ":" in a)
+        wanted = [a for a in addresses if not family or (":" in a) == (family == socket.AF_INET6)]
+        if not wanted:
+            raise socket.gaierror(socket.EAI_NONAME, f"no such name in this network: {name}")
+        return wanted
+
+    def emit(
+        self, type_: EventType, *, node: str = "", call: str = "", packet_id: int = 0, cause_id: int = 0,
+        count: int = 1, **data: JsonValue,
+    ) -> None:  # fmt: skip
+        """Record an event now."""
+        self.events.append(
+            Event(
+                time=self.loop.time(), type=type_, node=node, call=call, packet_id=packet_id, cause_id=cause_id,
+                count=count, data=data,
+            )
+        )  # fmt: skip
+
+    def drop(self, packet: Packet, where: str, reason: str) -> None:
+        """Record that a packet ended here, and why, in words."""
+        self.emit(
+            EventType.PACKET_DROPPED, node=where, packet_id=packet.packet_id, cause_id=packet.cause_id,
+            reason=reason, packet=packet.describe(),
+        )  # fmt: skip
+        if self.capture is not None:
+            self.capture.record_drop(self.loop.time(), where, packet, reason)
+
+    def host(self, name: str) -> SimHost:
+        """Return a host by name (KeyError or TypeError if there is no such host: the plan was checked before)."""
+        node = self.nodes[name]
+        if not isinstance(node, SimHost):
+            raise TypeError(f"{name} is a {node.spec.kind.value}, not a host")
+        return node
+
+    # Links
+
+    def impair(self, label: str, forward: Impairment, backward: Impairment) -> None:
+        """Change both directions of a link from now on; packets in flight are not touched."""
+        link, now = self.spec.links[label], self.loop.time()
+        self.directions[label, link.a].change(forward, now)
+        self.directions[label, link.b].change(backward, now)
+
+    def transmit(self, packet: Packet, port: Port, neighbour: str) -> None:
+        """Send a packet out of ``port`` to the neighbour with that address."""
+        hop = port.neighbours.get(neighbour)
+        if self.capture is not None:
+            self.capture.record(self.loop.time(), port.node.name, port.link, packet, outbound=True)
+        if hop is None:
+            self.drop(packet, port.node.name, f"nobody on {port.link} has address {neighbour}")
+            return
+        self._cross(_Flight(packet, hop, 0))
+
+    def _cross(self, flight: _Flight) -> None:
+        packet, hop, index = flight
+        now = self.loop.time()
+        direction = hop.path[index]
+        decision = direction.transmit(packet, now)
+        if decision.reason:
+            self.drop(packet, direction.label, decision.reason)
+            if decision.mtu:
+                self._report_oversize(packet, hop, decision.mtu)
+            return
+        last = index + 1 == len(hop.path)
+        for when, delivered in decision.deliveries:
+            onward = _Flight(delivered, hop, index + 1)
+            if when > now or (last and not hop.target.node.forwards):
+                self.loop.post(when, self._arrive if last else self._cross, onward)
+            elif last:
+                self._arrive(onward)
+            else:
+                self._cross(onward)
+
+    def _arrive(self, flight: _Flight) -> None:
+        target = flight.hop.target
+        if self.capture is not None:
+            self.capture.record(self.loop.time(), target.node.name, target.link, flight.packet, outbound=False)
+        target.node.receive(flight.packet, target)
+
+    def _report_oversize(self, packet: Packet, hop: Hop, mtu: int) -> None:
+        sender = hop.path[0].label.rpartition(" from ")[2]
+        self.nodes[sender].send_icmp_error(IcmpType.FRAGMENTATION_NEEDED, packet, mtu)
+
+
+def _make_port(node: SimNode, interface: Interface) -> Port:
+    addresses = tuple(address.partition("/")[0] for address in interface.addresses)
+    return Port(node, interface.link, addresses, interface.outside)
+
+
+def _is_address(name: str) -> bool:
+    return ":" in name or name.replace(".", "").isdigit()
+
+
+def hosts_of(network: SimNetwork) -> dict[str, Node]:
+    """Return the descriptions of all hosts by name, in topology order."""
+    return {name: node for name, node in network.spec.nodes.items() if node.kind is NodeKind.HOST}

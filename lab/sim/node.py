@@ -1,0 +1,193 @@
+"""What hosts, routers and NAT boxes share: interfaces, a routing table, sending and dropping."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from lab.spec.network import Node
+from nat_models.packet import IcmpMessage, IcmpType, IpProtocol, Packet
+
+if TYPE_CHECKING:
+    from lab.sim.impairment import LinkDirection
+    from lab.sim.network import SimNetwork
+
+
+class Hop(NamedTuple):
+    """How to reach a neighbour: the link directions to cross (more than one through switches), and its interface."""
+
+    path: tuple[LinkDirection, ...]
+    target: Port
+
+
+@dataclass(slots=True, eq=False)
+class Port:
+    """A node's interface: its addresses (text, without prefix length) and its neighbours by address."""
+
+    node: SimNode
+    link: str
+    addresses: tuple[str, ...]
+    outside: bool
+    neighbours: dict[str, Hop] = field(default_factory=dict)
+
+
+class _RouteEntry(NamedTuple):
+    version: int
+    network: int
+    mask: int
+    length: int
+    port: Port
+    via: str
+
+
+class SimNode:
+    """A node with IP addresses. Subclasses say what they do with what arrives."""
+
+    forwards = False
+
+    def __init__(self, spec: Node, network: SimNetwork) -> None:
+        self.spec = spec
+        self.name = spec.name
+        self.network = network
+        self.loop = network.loop
+        self.ports: list[Port] = []
+        self.addresses: tuple[str, ...] = ()
+        self._own: frozenset[str] = frozenset()
+        self._routes: list[_RouteEntry] = []
+        self._next_hops: dict[str, tuple[Port, str] | None] = {}
+
+    def attach(self, ports: list[Port]) -> None:
+        """Take the interfaces that the network made, and the routes of the description."""
+        self.ports = ports
+        by_family = sorted((a for port in ports for a in port.addresses), key=lambda a: ":" in a)
+        self.addresses = tuple(by_family)
+        self._own = frozenset(by_family)
+        by_link: Mapping[str, Port] = {port.link: port for port in ports}
+        for route in self.spec.routes:
+            prefix = route.destination
+            self._routes.append(
+                _RouteEntry(
+                    prefix.version,
+                    int(prefix.network_address),
+                    int(prefix.netmask),
+                    prefix.prefixlen,
+                    by_link[route.link],
+                    route.via,
+                )
+            )
+        self._routes.sort(key=lambda entry: -entry.length)
+
+    def owns_address(self, address: str) -> bool:
+        """Whether ``address`` is one of this node's own."""
+        return address in self._own
+
+    def next_hop(self, destination: str) -> tuple[Port, str] | None:
+        """Return (interface, neighbour address) towards ``destination``, or None without a route."""
+        try:
+            return self._next_hops[destination]
+        except KeyError:
+            found = self._next_hops[destination] = self._look_up(destination)
+            return found
+
+    def _look_up(self, destination: str) -> tuple[Port, str] | None:
+        address = ipaddress.ip_address(destination)
+        number, version = int(address), address.version
+        for entry in self._routes:
+            if entry.version == version and number & entry.mask == entry.network:
+                return entry.port, entry.via or destination
+        return None
+
+    def source_address_for(self, destination: str) -> str | None:
+        """Return the own address that packets to ``destination`` leave from, None without a route."""
+        if destination in self._own:
+            return destination
+        hop = self.next_hop(destination)
+        if hop is None:
+            return None
+        v6 = ":" in destination
+        return next((a for a in hop[0].addresses if (":" in a) == v6), None)
+
+    def next_packet_id(self) -> int:
+        """Return a packet id unique in the trial."""
+        return self.network.next_packet_id()
+
+    def receive(self, packet: Packet, port: Port) -> None:
+        """Take a packet that arrived on ``port``."""
+        raise NotImplementedError
+
+    def send_packet(self, packet: Packet) -> None:
+        """Route and transmit a packet; it may be lost, which the sender does not learn."""
+        hop = self.next_hop(packet.destination[0])
+        if hop is None:
+            self.network.drop(packet, self.name, f"no route to {packet.destination[0]}")
+            return
+        port, via = hop
+        self.network.transmit(packet, port, via)
+
+    def forward(self, packet: Packet) -> None:
+        """Send on a packet that is not for this node: TTL down by one, ICMP time exceeded at zero (RFC 1812 §5.3.1)."""
+        if packet.ttl <= 1:
+            self.network.drop(packet, self.name, "time to live exceeded")
+            self.send_icmp_error(IcmpType.TIME_EXCEEDED, packet)
+            return
+        onward = packet.translated()
+        onward.ttl = packet.ttl - 1
+        self.send_packet(onward)
+
+    def send_icmp_error(self, kind: IcmpType, about: Packet, mtu: int = 0) -> None:
+        """Report on ``about`` to its sender, unless it is itself an ICMP error (RFC 1122 §3.2.2)."""
+        if about.icmp is not None and about.icmp.is_error:
+            return
+        if about.fragment is not None and about.fragment.offset:
+            return
+        source = self.source_address_for(about.source[0])
+        if source is None:
+            return
+        self.send_packet(
+            Packet(
+                IpProtocol.ICMP,
+                (source, 0),
+                (about.source[0], 0),
+                icmp=IcmpMessage(kind, about, mtu),
+                packet_id=self.next_packet_id(),
+                cause_id=about.packet_id,
+            )
+        )
+
+    def answer_echo(self, packet: Packet) -> None:
+        """Answer an ICMP echo request addressed to this node (RFC 792)."""
+        self.send_packet(
+            Packet(
+                IpProtocol.ICMP,
+                packet.destination,
+                packet.source,
+                packet.payload,
+                icmp=IcmpMessage(IcmpType.ECHO_REPLY),
+                packet_id=self.next_packet_id(),
+                cause_id=packet.packet_id,
+            )
+        )
+
+
+class SimRouter(SimNode):
+    """Forwards by its routing table. A destination without a route vanishes silently, as beyond an ISP's edge."""
+
+    forwards = True
+
+    def receive(self, packet: Packet, port: Port) -> None:
+        """Forward, or answer an echo request to itself."""
+        if packet.destination[0] in self._own:
+            if packet.icmp is not None and packet.icmp.type is IcmpType.ECHO_REQUEST:
+                self.answer_echo(packet)
+            else:
+                self.network.drop(packet, self.name, "addressed to the router itself")
+            return
+        self.forward(packet)
+
+
+def family_of(address: str) -> socket.AddressFamily:
+    """Return AF_INET6 for an address with a colon, else AF_INET."""
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
