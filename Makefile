@@ -1,0 +1,44 @@
+# Everything a person or CI runs. Each target sets up what it needs; `make` alone lists them.
+
+SHELL := /bin/sh
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.SUFFIXES:
+.DEFAULT_GOAL := help
+
+# PYTHON names the interpreter .venv is made with, e.g. `make PYTHON=python3.12 setup`.
+export PYTHON
+BIN := .venv/bin
+JOBS ?= auto
+ARGS ?=
+PYTEST := $(BIN)/python -m pytest
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+setup:  ## make .venv with the pinned dependencies (does nothing when it is up to date)
+	@tools/setup.sh
+
+run: setup  ## the NAT matrix: which path a call takes between every two NATs, with pictures under results/
+	@$(BIN)/python -m lab.cli.main run scenarios/nat_matrix.py $(ARGS)
+
+test: setup  ## every test; as root on Debian it first installs the programs that some tests need
+	@tools/system-packages.sh
+	@$(PYTEST) --numprocesses=$(JOBS) --dist=worksteal -p no:benchmark -q $(ARGS)
+
+lint: setup  ## style, types and the checks of the documentation
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(PYTEST) -p no:benchmark -p no:xdist -q tests/house
+
+bench: setup  ## the benchmarks, on one core
+	@$(PYTEST) -p no:xdist -q benchmarks $(ARGS)
+
+lock:  ## resolve the dependencies anew into constraints/all.txt
+	@tools/lock.sh
+
+clean:  ## remove .venv, caches and builds; never results
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks build dist
+	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+.PHONY: help setup run test lint bench lock clean
