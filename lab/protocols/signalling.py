@@ -1,0 +1,83 @@
+"""The rendezvous protocol: how two endpoints exchange offers and answers. One JSON object a line, over TCP.
+
+It stands for whatever carries SDP in the field (SIP, a WebSocket); the content is what ICE needs, RFC 8839's
+attributes as fields. An endpoint registers a name, then sends messages to names.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from lab.errors import WireFormatError
+
+MAX_LINE_BYTES: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IceDescription:
+    """What one side tells the other (RFC 8839): credentials, and candidates as ``a=candidate`` values."""
+
+    username_fragment: str
+    password: str
+    candidates: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """One message. ``kind`` is ``register``, ``offer``, ``answer``, ``bye`` or ``unknown`` (no such name)."""
+
+    kind: str
+    sender: str
+    to: str = ""
+    call: str = ""
+    ice: IceDescription | None = None
+
+
+_KINDS: Final = frozenset({"register", "offer", "answer", "bye", "unknown"})
+
+
+def encode_signal(signal: Signal) -> bytes:
+    """Return the message as one line."""
+    return json.dumps(asdict(signal), separators=(",", ":")).encode() + b"\n"
+
+
+def parse_signal_untrusted(line: bytes) -> Signal:
+    """Return the message in ``line``.
+
+    Raises:
+        WireFormatError: not a message of this protocol, whatever the bytes.
+    """
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise WireFormatError(f"not JSON: {error}") from None
+    if not isinstance(record, dict):
+        raise WireFormatError(f"not an object: {line[:40]!r}")
+    texts = {key: _text(record, key) for key in ("kind", "sender", "to", "call")}
+    if texts["kind"] not in _KINDS:
+        raise WireFormatError(f"unknown kind {texts['kind']!r}")
+    return Signal(**texts, ice=_ice(record.get("ice")))
+
+
+def _text(record: dict[str, Any], key: str) -> str:
+    value = record.get(key, "")
+    if not isinstance(value, str):
+        raise WireFormatError(f"{key} is not text: {value!r}")
+    return value
+
+
+def _ice(record: object) -> IceDescription | None:
+    if record is None:
+        return None
+    if not isinstance(record, dict):
+        raise WireFormatError(f"ice is not an object: {record!r}")
+    candidates = record.get("candidates")
+    if not isinstance(candidates, list) or not all(isinstance(c, str) for c in candidates):
+        raise WireFormatError(f"candidates are not a list of texts: {candidates!r}")
+    return IceDescription(
+        username_fragment=_text(record, "username_fragment"),
+        password=_text(record, "password"),
+        candidates=tuple(candidates),
+    )
