@@ -22,6 +22,12 @@ TCP_HEADER_BYTES = 20
 ICMP_HEADER_BYTES = 8
 IPV4_HEADER_BYTES = 20
 IPV6_HEADER_BYTES = 40
+IPV6_FRAGMENT_HEADER_BYTES = 8
+
+ICMP_ERROR_BYTES = 576
+"""The longest ICMP error over IPv4, header included: longer quotations are cut (RFC 1812 §4.3.2.3)."""
+ICMPV6_ERROR_BYTES = 1280
+"""The same over IPv6 (RFC 4443 §2.4 c)."""
 
 
 class IpProtocol(enum.IntEnum):
@@ -80,12 +86,17 @@ class IcmpMessage(NamedTuple):
 class Fragment(NamedTuple):
     """Where a fragment belongs (RFC 791 §3.2): ``offset`` and lengths in bytes of the IP payload.
 
-    Only the first fragment (``offset == 0``) carries ports; in later ones the ports of the packet are 0.
+    Only the first fragment (``offset == 0``) carries ports; in later ones the ports of the packet are 0. What
+    the first one's transport header says of the whole is kept in it: ``total_payload``, the bytes of the
+    unfragmented payload, and ``payload_sum``, the Internet checksum's sum over them (RFC 1071), so that the
+    checksum can be computed after the ports were translated.
     """
 
     identification: int
     offset: int
     more: bool
+    total_payload: int = 0
+    payload_sum: int = 0
 
 
 @dataclass(slots=True)
@@ -141,7 +152,9 @@ class Packet:
         """Bytes on the wire at the IP layer: header, transport header, payload (or the charged length)."""
         if self.wire_length is not None:
             return self.wire_length
-        header = IPV6_HEADER_BYTES if self.is_ipv6 else IPV4_HEADER_BYTES
+        header = IPV4_HEADER_BYTES
+        if ":" in self.source[0]:
+            header = IPV6_HEADER_BYTES + (IPV6_FRAGMENT_HEADER_BYTES if self.fragment is not None else 0)
         if self.fragment is not None and self.fragment.offset:
             return header + len(self.payload)
         if self.protocol is IpProtocol.UDP:
@@ -150,7 +163,8 @@ class Packet:
             return header + TCP_HEADER_BYTES + len(self.payload)
         quoted = 0
         if self.icmp is not None and self.icmp.quoted is not None:
-            quoted = min(self.icmp.quoted.length, 548)
+            limit = ICMPV6_ERROR_BYTES if header >= IPV6_HEADER_BYTES else ICMP_ERROR_BYTES
+            quoted = min(self.icmp.quoted.length, limit - header - ICMP_HEADER_BYTES)
         return header + ICMP_HEADER_BYTES + quoted + len(self.payload)
 
     def describe(self) -> str:

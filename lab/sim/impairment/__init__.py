@@ -1,8 +1,8 @@
-"""What a link does to packets in virtual time: one impairment a file, put together by :class:`LinkDirection`."""
+"""What a link does to packets in virtual time: one impairment a file; :class:`LinkDirection` joins them."""
 
 from __future__ import annotations
 
-from lab.sim.impairment.decision import Decision, Fate
+from lab.sim.impairment.decision import Decision, Delivery, Fate
 from lab.sim.impairment.direction import LinkDirection
 
-__all__ = ["Decision", "Fate", "LinkDirection"]
+__all__ = ["Decision", "Delivery", "Fate", "LinkDirection"]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lab.sim.impairment.draws import Draws, Purpose
-from lab.spec.impairment import GilbertElliott
+
+if TYPE_CHECKING:
+    from lab.spec.impairment import GilbertElliott
 
 
 class BurstLoss:
     """The chain of one direction. It starts in the good state before packet ``first``.
 
-    Every packet index is one step, whether or not that packet came this far: a queue that drops some packets does
-    not move the bursts of the others.
+    Every packet index is one step, whether or not that packet came this far: a queue that drops some packets
+    does not move the bursts of the others.
     """
 
     __slots__ = ("_bad", "_chain", "_loss", "_next", "_step", "reason")
@@ -21,7 +25,11 @@ class BurstLoss:
         self._loss = Draws(seed, Purpose.BURST_LOSS)
         self._next = first
         self._bad = False
-        self.reason = f"burst loss (bursts of {1 / chain.bad_to_good:.3g} packets)" if chain.bad_to_good else "burst loss"
+        self.reason = (
+            f"burst loss (bursts of {1 / chain.bad_to_good:.3g} packets)"
+            if chain.bad_to_good
+            else "burst loss"
+        )
 
     def loses(self, index: int) -> bool:
         """Return whether the packet of that index is lost; indexes come in rising order."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple
 
-from nat_models.packet import IcmpMessage, Packet
+from nat_models.packet import Packet
 
 
 class Fate(enum.Flag):
-    """What befell a packet, as a decision log keeps it and a replay takes it. DELIVER is none of the others."""
+    """What befell a packet, as a decision log keeps it and a replay takes it; DELIVER is none of the rest."""
 
     DELIVER = 0
     DROP = 1
@@ -21,18 +21,20 @@ class Fate(enum.Flag):
         return "+".join(str(fate.name).lower() for fate in Fate if fate in self and fate) or "deliver"
 
 
+Delivery = tuple[float, Packet]
+"""When a packet arrives (seconds of the run's clock), and the packet."""
+
+
 class Decision(NamedTuple):
     """What becomes of one packet that was handed to a link.
 
-    Exactly one of these holds: ``deliveries`` says when it arrives (seconds of the run's clock; twice when it is
-    duplicated), ``reason`` says why it does not, ``fragments`` are to be handed to the link in its place.
-    ``icmp`` goes with a drop that the sender must be told of: the node that sent the packet into the link returns
-    it, from its own address, to the packet's source.
-    ``index`` is the packet's number on this direction, from 0; -1 when it never got a number (MTU).
+    It arrives (``deliveries``: twice when duplicated, in pieces when fragmented), or ``reason`` says why it
+    does not. ``lost`` are the fragments that do not arrive where others do, each with its reason. ``mtu``
+    (bytes) is set when the sender must be told that the packet is too big: the node that sent it into the
+    link answers with ICMP "fragmentation needed" from its own address.
     """
 
-    deliveries: tuple[float, ...] = ()
-    index: int = -1
+    deliveries: tuple[Delivery, ...] = ()
     reason: str = ""
-    fragments: tuple[Packet, ...] = ()
-    icmp: IcmpMessage | None = None
+    lost: tuple[tuple[Packet, str], ...] = ()
+    mtu: int = 0

@@ -1,35 +1,40 @@
 """One direction of a link: the pipe a packet goes through, from the sender's interface to the receiver's.
 
-In this order: MTU, cut, queue and rate, loss, duplication, time of flight, reordering. Loss comes after the rate: a
-packet lost on the wire was sent. The pipe keeps no packet and needs no event: it answers at once with the time of
-arrival, and the network schedules that. Packets under way when the link is cut or changed therefore arrive as was
-decided when they were sent.
+In this order: MTU, cut, queue and rate, loss, duplication, time of flight, reordering. Loss comes after the
+rate: a packet lost on the wire was sent. The pipe keeps no packet and needs no event: it answers at once with
+the time of arrival, and the network schedules that. Packets under way when the link is cut or changed
+therefore arrive as was decided when they were sent.
 
-Every packet has an index, counted from 0 for each direction; every draw is a function of the link's seed, that index
-and the draw's purpose. So one more impairment does not change what the others do, and `force` can change the fate of
-one packet and leave the rest as it was.
+Every packet has an index, counted from 0 for each direction; every draw is a function of the link's seed,
+that index and the draw's purpose. So one more impairment does not change what the others do, and `force` can
+change the fate of one packet and leave the rest as it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from lab.sim.fragmentation import fragment_packet
 from lab.sim.impairment.block import BlockLoss
 from lab.sim.impairment.burst import BurstLoss
 from lab.sim.impairment.decision import Decision, Fate
 from lab.sim.impairment.duplicate import Duplication
 from lab.sim.impairment.jitter import Flight
 from lab.sim.impairment.loss import IndependentLoss
-from lab.sim.impairment.mtu import refuse_or_fragment
+from lab.sim.impairment.mtu import fits, refusal
 from lab.sim.impairment.rate import Transmitter
 from lab.sim.impairment.reorder import Reordering
 from lab.sim.impairment.target import Target
 from lab.spec.impairment import Impairment, JitterOrder
-from nat_models.packet import Packet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from nat_models.packet import Packet
 
 # A packet with this much less payload than the MTU fits for sure: IPv6 and fragment header, and TCP's; the
-# quotation of an ICMP error is not payload, so links with a smaller MTU than such an error always look closely.
+# quotation of an ICMP error is not payload, so links with a smaller MTU than such an error always look
+# closely.
 _HEADER_ROOM = 40 + 8 + 20
 _LARGEST_ICMP_ERROR = 1280
 
@@ -42,11 +47,12 @@ class _LossModel(Protocol):
 
 
 class LinkDirection:
-    """The running state of one direction. ``seed`` is this direction's own (64 bits); ``label`` names it to people.
+    """The running state of one direction; ``seed`` is its own (64 bits), ``label`` names it to people.
 
-    ``force`` sets the fate of packets by index, against every chance: ``Fate.DROP`` loses one, ``Fate.DELIVER``
-    saves one from loss, duplication and reordering alike (but not from a full queue or a cut).
-    ``log`` is the other side of it: index → fate of every packet that was not simply delivered, jitter aside.
+    ``force`` sets the fate of packets by index, against every chance: ``Fate.DROP`` loses one,
+    ``Fate.DELIVER`` saves one from loss, duplication and reordering alike (but not from a full queue or a
+    cut). ``log`` is the other side of it: index → fate of every packet that was not simply delivered, jitter
+    aside.
     """
 
     def __init__(
@@ -68,22 +74,21 @@ class LinkDirection:
 
     def transmit(self, packet: Packet, now: float) -> Decision:
         """Decide what becomes of a packet handed to the link at ``now`` (seconds, never falling)."""
-        if len(packet.payload) > self._surely_fits:
-            refusal = refuse_or_fragment(packet, self.impairment.mtu, self.label)
-            if refusal is not None:
-                return refusal
+        if len(packet.payload) > self._surely_fits and not fits(packet, self.impairment.mtu):
+            return self._transmit_oversize(packet, now)
         index = self._index
         self._index = index + 1
         if not self._is_plain:
             return self._transmit_impaired(packet, now, index)
         arrival = now + self._delay
-        if arrival < self._latest:
+        # A wire keeps its order when its delay is lowered.
+        if arrival < self._latest:  # noqa: PLR1730 - max() would cost a tenth of the whole call
             arrival = self._latest
         self._latest = arrival
-        return Decision((arrival,), index)
+        return Decision(((arrival, packet),))
 
     def change(self, impairment: Impairment, now: float) -> None:
-        """Impair otherwise from ``now`` on. Packet index, bursts that stay as they were, and the queue go on."""
+        """Impair otherwise from ``now`` on; packet index, queue, and a burst chain left as it was go on."""
         before, self.impairment = self.impairment, impairment
         self._configure(before, now)
 
@@ -115,7 +120,9 @@ class LinkDirection:
         self, match: Callable[[Packet], bool], nth: int = 1, count: int = 1, reason: str = ""
     ) -> None:
         """Drop the ``nth`` packet (from 1, counted from now) that matches, and ``count - 1`` more that do."""
-        self._targets.append(Target(match, nth, count, reason or f"dropped on request: match {nth} on {self.label}"))
+        self._targets.append(
+            Target(match, nth, count, reason or f"dropped on request: match {nth} on {self.label}")
+        )
         self._set_plain()
 
     def _configure(self, before: Impairment | None, now: float) -> None:
@@ -158,6 +165,16 @@ class LinkDirection:
             or wanted.jitter_order is JitterOrder.FREE
         )
 
+    def _transmit_oversize(self, packet: Packet, now: float) -> Decision:
+        refused = refusal(packet, self.impairment.mtu, self.label)
+        if refused is not None:
+            return refused
+        pieces = fragment_packet(packet, self.impairment.mtu)
+        decisions = [self.transmit(piece, now) for piece in pieces]
+        arriving = tuple(delivery for decision in decisions for delivery in decision.deliveries)
+        lost = tuple((piece, d.reason) for piece, d in zip(pieces, decisions, strict=True) if d.reason)
+        return Decision(arriving, lost=lost) if arriving else Decision(reason=lost[0][1])
+
     def _transmit_impaired(self, packet: Packet, now: float, index: int) -> Decision:
         if self._cut_reason:
             return self._drop(index, self._cut_reason)
@@ -170,14 +187,16 @@ class LinkDirection:
         reason = self._loss_reason(packet, index)
         if reason:
             return self._drop(index, reason)
-        return self._deliver(index, sent)
+        return self._deliver(packet, index, sent)
 
     def _loss_reason(self, packet: Packet, index: int) -> str:
         """Return why the packet is lost on the wire, empty when it is not."""
         reason = self._aimed_reason(packet) if self._targets else ""
         forced = self._force.get(index)
         if forced is not None:
-            return reason or ("dropped on request: packet {index} on {self.label}" if Fate.DROP in forced else "")
+            return reason or (
+                f"dropped on request: packet {index} on {self.label}" if Fate.DROP in forced else ""
+            )
         for model in self._losses:
             if model.loses(index):
                 return reason or f"lost on {self.label}: {model.reason}"
@@ -193,20 +212,20 @@ class LinkDirection:
             self._set_plain()
         return reason
 
-    def _deliver(self, index: int, sent: float) -> Decision:
+    def _deliver(self, packet: Packet, index: int, sent: float) -> Decision:
         fate = self._force.get(index)
         if fate is None:
             fate = self._drawn_fate(index)
         arrival = sent + self._flight.seconds(index)
-        if Fate.REORDER in fate:
-            first = self._reordering.hurry(sent, arrival)
-        else:
-            first = self._in_order(arrival)
-        if fate:
-            self.log[index] = fate
+        if not fate:
+            return Decision(((self._in_order(arrival), packet),))
+        self.log[index] = fate
+        ahead = Fate.REORDER in fate
+        first = self._reordering.hurry(sent, arrival) if ahead else self._in_order(arrival)
         if Fate.DUPLICATE not in fate:
-            return Decision((first,), index)
-        return Decision((first, self._in_order(sent + self._flight.copy_seconds(index))), index)
+            return Decision(((first, packet),))
+        second = self._in_order(sent + self._flight.copy_seconds(index))
+        return Decision(((first, packet), (second, packet)))
 
     def _drawn_fate(self, index: int) -> Fate:
         fate = Fate.DELIVER
@@ -224,4 +243,4 @@ class LinkDirection:
 
     def _drop(self, index: int, reason: str) -> Decision:
         self.log[index] = Fate.DROP
-        return Decision((), index, reason)
+        return Decision(reason=reason)

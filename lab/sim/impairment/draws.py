@@ -1,9 +1,10 @@
 """Chance that has an address: a draw is a function of (link seed, packet index, purpose) and of nothing else.
 
-A generator that is stepped once a draw gives every later packet another fate as soon as one more impairment is
-switched on. Here each purpose has its own stream and each packet its own place in it (a counter-based generator:
-Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011), so what becomes of packet 17 can be looked up,
-repeated and changed alone. The mixing function is that of SplitMix64 (Steele, Lea, Flood, 2014).
+A generator that is stepped once a draw gives every later packet another fate as soon as one more impairment
+is switched on. Here each purpose has its own stream and each packet its own place in it (a counter-based
+generator: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011), so what becomes of packet 17
+can be looked up, repeated and changed alone. The mixing function is that of SplitMix64 (Steele, Lea, Flood,
+2014).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from lab.sim.impairment.draws import Draws, Purpose
 
 
 class Duplication:
-    """Doubles a packet with probability ``share`` (0..1). The copy is made in flight: it takes no queue or rate."""
+    """Doubles a packet with probability ``share`` (0..1). The copy is made in flight: it takes no rate."""
 
     __slots__ = ("_draws", "_share")
 

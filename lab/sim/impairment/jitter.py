@@ -8,8 +8,8 @@ from lab.sim.impairment.draws import Draws, Purpose
 class Flight:
     """How long a packet is on its way: ``delay`` ± ``jitter`` seconds, uniform, never negative.
 
-    A duplicate has a flight of its own. Whether packets may overtake each other is decided by the direction, which
-    knows the arrivals before.
+    A duplicate has a flight of its own. Whether packets may overtake each other is decided by the direction,
+    which knows the arrivals before.
     """
 
     __slots__ = ("_copy_draws", "_draws", "_lowest", "_spread")

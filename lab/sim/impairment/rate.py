@@ -11,9 +11,9 @@ _ROUNDING_BYTES: Final = 0.5
 class Transmitter:
     """A sender of ``rate`` bits a second in front of which ``queue`` bytes may wait (tail drop).
 
-    No event is needed: the bytes not yet sent follow from the time at which the last accepted packet will be out.
-    They count in full, the unsent part of the packet being sent included. An idle sender takes any packet, however
-    small the queue.
+    No event is needed: the bytes not yet sent follow from the time at which the last accepted packet will be
+    out. They count in full, the unsent part of the packet being sent included. An idle sender takes any
+    packet, however small the queue.
     """
 
     __slots__ = ("_busy_until", "queue", "rate")
@@ -38,7 +38,7 @@ class Transmitter:
         return self._busy_until
 
     def retune(self, rate: float, queue: int, now: float) -> None:
-        """Take another rate and queue size from ``now`` on; the bytes that wait stay and leave at the new rate."""
+        """Take another rate and queue size from ``now`` on; what waits leaves at the new rate."""
         waiting = self.backlog(now)
         self.rate = rate
         self.queue = queue

@@ -6,7 +6,7 @@ from lab.sim.impairment.draws import Draws, Purpose
 
 
 class Reordering:
-    """Sends a packet ahead with probability ``share`` (0..1), at most ``gap`` seconds early; 0 is without limit."""
+    """Sends a packet ahead with probability ``share`` (0..1), at most ``gap`` seconds early (0: no limit)."""
 
     __slots__ = ("_draws", "_gap", "_share")
 
@@ -20,5 +20,5 @@ class Reordering:
         return self._draws.share(index) < self._share
 
     def hurry(self, sent: float, arrival: float) -> float:
-        """Return when a packet arrives that left at ``sent``, would have come at ``arrival`` and goes ahead."""
+        """Return when a packet that goes ahead arrives: it left at ``sent`` and was due at ``arrival``."""
         return max(sent, arrival - self._gap) if self._gap else sent

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from nat_models.packet import Packet
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nat_models.packet import Packet
 
 
 @dataclass(slots=True)
