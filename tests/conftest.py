@@ -1,7 +1,7 @@
 """What every test relies on: markers that name what it needs, and a CI on which nothing is skipped silently.
 
-A test says what it needs from the machine by `@pytest.mark.system("tshark")` or `@pytest.mark.root`. Where that
-is absent the test is skipped with the reason in pytest's summary. On CI (`CI=true`, or
+A test says what it needs from the machine by `@pytest.mark.system("tshark")` or `@pytest.mark.root`. Where
+that is absent the test is skipped with the reason in pytest's summary. On CI (`CI=true`, or
 `CALLPATH_REQUIRE_ALL=1`), where all of it is installed, any skip is a failure: a green run there means that
 everything ran.
 """
