@@ -40,6 +40,8 @@ class SimHost(SimNode):
         self._reassembler = Reassembler()
         self._tcp: TcpStack | None = None
         self._randoms: dict[str, random.Random] = {}
+        self.library_state: dict[str, Any] = {}
+        """What a third-party library keeps a thread or process; here it is a host (see lab.sim.rebind)."""
         self.handling_packet = 0
         """Id of the packet whose delivery is being handled: the cause of what is sent meanwhile."""
 
@@ -66,9 +68,16 @@ class SimHost(SimNode):
 
     def start(self, program: Coroutine[Any, Any, T], *, name: str = "") -> asyncio.Task[T]:
         """Run a coroutine as a program of this host: its sockets are the host's."""
-        context = contextvars.copy_context()
-        with_host = context.run(_enter, self)
-        return with_host.run(self.loop.create_task, program, name=name or self.name, context=with_host)
+        context = self._context_of_programs()
+        return self.loop.create_task(program, name=name or self.name, context=context)
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
+        """Call a function of one of this host's programs, as one of its programs."""
+        self.loop.call_soon(callback, *args, context=self._context_of_programs())
+
+    def _context_of_programs(self) -> contextvars.Context:
+        with on_host(self):
+            return contextvars.copy_context()
 
     # Sockets
 
@@ -242,11 +251,6 @@ class SimHost(SimNode):
             transport.close()
         if self._tcp is not None:
             self._tcp.reset()
-
-
-def _enter(host: SimHost) -> contextvars.Context:
-    with on_host(host):
-        return contextvars.copy_context()
 
 
 def _unreachable(destination: str) -> str:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import random
 import socket
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from lab.sim.host import SimHost
-from lab.sim.impairment import LinkDirection
+from lab.sim.impairment import Decision, LinkDirection
 from lab.sim.nat_box import SimNatBox
 from lab.sim.node import Hop, Port, SimNode, SimRouter
 from lab.spec.event import Event, EventType, JsonValue
 from lab.spec.network import Interface, Network, Node, NodeKind
 from lab.spec.seeds import derive_seed, stream
-from nat_models.packet import IcmpType, Packet
+from nat_models.packet import Packet
 
 if TYPE_CHECKING:
     from lab.sim.capture import Capture
@@ -54,6 +54,8 @@ class SimNetwork:
         self.loop = loop
         self.capture = capture
         self.events: list[Event] = []
+        self.listener: Callable[[Event], None] | None = None
+        """Who hears of each event as it happens (the lab handle)."""
         self.packets_sent = 0
         self._run_seed = run_seed
         self._trial_key = trial_key
@@ -136,12 +138,13 @@ class SimNetwork:
         count: int = 1, **data: JsonValue,
     ) -> None:  # fmt: skip
         """Record an event now."""
-        self.events.append(
-            Event(
-                time=self.loop.time(), type=type_, node=node, call=call, packet_id=packet_id, cause_id=cause_id,
-                count=count, data=data,
-            )
+        event = Event(
+            time=self.loop.time(), type=type_, node=node, call=call, packet_id=packet_id, cause_id=cause_id,
+            count=count, data=data,
         )  # fmt: skip
+        self.events.append(event)
+        if self.listener is not None:
+            self.listener(event)
 
     def drop(self, packet: Packet, where: str, reason: str) -> None:
         """Record that a packet ended here, and why, in words."""
@@ -163,9 +166,22 @@ class SimNetwork:
 
     def impair(self, label: str, forward: Impairment, backward: Impairment) -> None:
         """Change both directions of a link from now on; packets in flight are not touched."""
-        link, now = self.spec.links[label], self.loop.time()
-        self.directions[label, link.a].change(forward, now)
-        self.directions[label, link.b].change(backward, now)
+        for direction, impairment in zip(self._both(label), (forward, backward), strict=True):
+            direction.change(impairment, self.loop.time())
+
+    def cut(self, label: str) -> None:
+        """Drop everything on a link, both ways, until healed."""
+        for direction in self._both(label):
+            direction.cut()
+
+    def heal(self, label: str) -> None:
+        """Undo :meth:`cut`."""
+        for direction in self._both(label):
+            direction.heal()
+
+    def _both(self, label: str) -> tuple[LinkDirection, LinkDirection]:
+        link = self.spec.links[label]
+        return self.directions[label, link.a], self.directions[label, link.b]
 
     def transmit(self, packet: Packet, port: Port, neighbour: str) -> None:
         """Send a packet out of ``port`` to the neighbour with that address."""
@@ -182,14 +198,12 @@ class SimNetwork:
         now = self.loop.time()
         direction = hop.path[index]
         decision = direction.transmit(packet, now)
-        if decision.reason:
-            self.drop(packet, direction.label, decision.reason)
-            if decision.mtu:
-                self._report_oversize(packet, hop, decision.mtu)
+        if not decision.deliveries:
+            self._not_delivered(flight, decision)
             return
         last = index + 1 == len(hop.path)
-        for when, delivered in decision.deliveries:
-            onward = _Flight(delivered, hop, index + 1)
+        onward = flight if last else _Flight(packet, hop, index + 1)
+        for when in decision.deliveries:
             if when > now or (last and not hop.target.node.forwards):
                 self.loop.post(when, self._arrive if last else self._cross, onward)
             elif last:
@@ -197,15 +211,21 @@ class SimNetwork:
             else:
                 self._cross(onward)
 
+    def _not_delivered(self, flight: _Flight, decision: Decision) -> None:
+        packet, hop, index = flight
+        for fragment in decision.fragments:
+            self._cross(_Flight(fragment, hop, index))
+        if decision.reason:
+            self.drop(packet, hop.path[index].label, decision.reason)
+        if decision.icmp is not None:
+            sender = hop.path[0].label.rpartition(" from ")[2]
+            self.nodes[sender].send_icmp_error(decision.icmp.type, packet, decision.icmp.mtu)
+
     def _arrive(self, flight: _Flight) -> None:
         target = flight.hop.target
         if self.capture is not None:
             self.capture.record(self.loop.time(), target.node.name, target.link, flight.packet, outbound=False)
         target.node.receive(flight.packet, target)
-
-    def _report_oversize(self, packet: Packet, hop: Hop, mtu: int) -> None:
-        sender = hop.path[0].label.rpartition(" from ")[2]
-        self.nodes[sender].send_icmp_error(IcmpType.FRAGMENTATION_NEEDED, packet, mtu)
 
 
 def _make_port(node: SimNode, interface: Interface) -> Port:

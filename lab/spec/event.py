@@ -54,7 +54,7 @@ class EventType(enum.StrEnum):
 
 
 class PathClass(enum.StrEnum):
-    """Which way media went, by the types of the selected candidate pair (RFC 8445 §5.1.1, worst of both sides)."""
+    """Which way media went, by the selected candidates of both sides (RFC 8445 §5.1.1; see lab.measure.calls)."""
 
     HOST = "host"
     PEER_REFLEXIVE = "peer-reflexive"

@@ -1,0 +1,26 @@
+"""Where an endpoint finds its servers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from nat_models.packet import TransportAddress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnServers:
+    """The TURN server's address for each transport that it is reachable over, and the long-term credentials."""
+
+    addresses: dict[str, TransportAddress] = field(default_factory=dict)
+    username: str = "callpath"
+    password: str = "callpath-password"  # noqa: S105 - the lab's own relay
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointConfig:
+    """``name`` it registers, the rendezvous, and its STUN and TURN servers (None: not used)."""
+
+    name: str
+    rendezvous: TransportAddress
+    stun: TransportAddress | None = None
+    turn: TurnServers | None = None

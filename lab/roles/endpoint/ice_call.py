@@ -1,0 +1,215 @@
+"""One call's ICE, by aioice: gather, check, send and receive, until consent is lost or somebody hangs up."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import aioice
+from aioice.candidate import Candidate
+from aioice.ice import TransportPolicy
+
+from lab.errors import WireFormatError
+from lab.protocols.signalling import IceDescription
+from lab.roles.endpoint.aioice_events import CandidatePair, observe_checks
+from lab.roles.endpoint.config import EndpointConfig
+from lab.roles.endpoint.media import encode_media, parse_media_untrusted
+from lab.spec.command import CandidatePolicy, MediaPlan
+from lab.spec.event import EventType, JsonValue
+
+if TYPE_CHECKING:
+    from lab.roles.context import RoleContext
+
+_SHOWN_STATES = frozenset({"IN_PROGRESS", "SUCCEEDED", "FAILED"})
+
+
+class IceCall:
+    """One side of one call. Every step is an event; times are seconds since the side learned of the call."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        controlling: bool,
+        config: EndpointConfig,
+        policy: CandidatePolicy,
+        context: RoleContext,
+    ) -> None:
+        self.name = name
+        self._controlling = controlling
+        self._config = config
+        self._policy = policy
+        self._context = context
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._connection: aioice.Connection | None = None
+        self._connected_at = 0.0
+        self._validated: dict[tuple[str, str], None] = {}
+        self._next_sequence = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _emit(self, type_: EventType, **data: JsonValue) -> None:
+        self._context.emit(type_, call=self.name, **data)
+
+    # Gathering
+
+    async def gather(self) -> IceDescription:
+        """Gather candidates (RFC 8445 §5.1.1) and return what to tell the peer.
+
+        Where the policy wants a relay, its transports are tried in order until one gives an allocation.
+        """
+        transports = self._transports()
+        for number, transport in enumerate(transports):
+            connection = self._new_connection(transport)
+            await self._gather_once(connection, transport)
+            types = {candidate.type for candidate in connection.local_candidates}
+            if transport == "" or "relay" in types or number + 1 == len(transports):
+                break
+            await connection.close()
+        self._connection = connection
+        observe_checks(connection, self)
+        return IceDescription(
+            username_fragment=connection.local_username,
+            password=connection.local_password,
+            candidates=tuple(candidate.to_sdp() for candidate in connection.local_candidates),
+        )
+
+    def _transports(self) -> list[str]:
+        turn = self._config.turn
+        if turn is None or self._policy.candidates == "no-relay":
+            return [""]
+        return [t for t in self._policy.turn_transports if t in turn.addresses] or [""]
+
+    def _new_connection(self, transport: str) -> aioice.Connection:
+        turn = self._config.turn if transport else None
+        relay_only = self._policy.candidates == "relay-only"
+        return aioice.Connection(
+            ice_controlling=self._controlling,
+            stun_server=self._config.stun,
+            turn_server=turn.addresses[transport] if turn else None,
+            turn_username=turn.username if turn else None,
+            turn_password=turn.password if turn else None,
+            turn_transport="udp" if transport == "udp" else "tcp",
+            turn_ssl=transport == "tls",
+            use_ipv6=self._policy.ipv6,
+            transport_policy=TransportPolicy.RELAY if relay_only else TransportPolicy.ALL,
+        )
+
+    async def _gather_once(self, connection: aioice.Connection, transport: str) -> None:
+        started = self._loop.time()
+        self._emit(
+            EventType.ICE_GATHERING,
+            policy=self._policy.candidates,
+            stun=self._config.stun is not None,
+            turn=bool(transport),
+            transport=transport,
+        )
+        await connection.gather_candidates()
+        for candidate in connection.local_candidates:
+            self._emit(EventType.ICE_CANDIDATE, side="local", **_describe(candidate), priority=candidate.priority)
+        types: list[JsonValue] = [*sorted({c.type for c in connection.local_candidates})]
+        self._emit(
+            EventType.ICE_GATHERED,
+            count=len(connection.local_candidates),
+            types=types,
+            seconds=self._loop.time() - started,
+        )
+
+    # Checking
+
+    async def connect(self, remote: IceDescription, delay: float) -> bool:
+        """Run the checks against the peer's candidates, ``delay`` seconds from now; return whether a pair was selected."""
+        connection = self._connection
+        assert connection is not None, "gather() comes first"
+        connection.remote_username, connection.remote_password = remote.username_fragment, remote.password
+        for text in remote.candidates:
+            await connection.add_remote_candidate(Candidate.from_sdp(text))
+        await connection.add_remote_candidate(None)
+        if delay:
+            await asyncio.sleep(delay)
+        self._emit(
+            EventType.ICE_CHECKING,
+            controlling=self._controlling,
+            pairs=len(connection.local_candidates) * len(remote.candidates),
+        )
+        try:
+            await connection.connect()
+        except (ConnectionError, OSError) as error:
+            self._report_validated()
+            self._emit(EventType.ICE_FAILED, reason=str(error))
+            return False
+        self._report_validated()
+        self._report_selected(connection)
+        self._tasks = [
+            self._loop.create_task(self._receive(connection)),
+            self._loop.create_task(self._watch_consent(connection)),
+        ]
+        return True
+
+    def check_changed(self, pair: CandidatePair, before: str, after: str) -> None:
+        """Record a check's progress (called by the log tap)."""
+        if after == "SUCCEEDED":
+            self._validated[pair.local_candidate.type, pair.remote_candidate.type] = None
+        if after in _SHOWN_STATES:
+            local, remote = _describe(pair.local_candidate), _describe(pair.remote_candidate)
+            self._emit(EventType.ICE_CHECK, local=local, remote=remote, before=before, after=after)
+
+    def nominating(self, pair: CandidatePair) -> None:
+        """Record a nomination (called by the log tap)."""
+        local, remote = _describe(pair.local_candidate), _describe(pair.remote_candidate)
+        self._emit(EventType.ICE_NOMINATED, local=local, remote=remote)
+
+    def _report_validated(self) -> None:
+        pairs: list[JsonValue] = [[local, remote] for local, remote in sorted(self._validated)]
+        self._emit(EventType.ICE_VALIDATED, pairs=pairs)
+
+    def _report_selected(self, connection: aioice.Connection) -> None:
+        self._connected_at = self._loop.time()
+        pair = connection._nominated[1]  # noqa: SLF001 - aioice tells the outcome nowhere else
+        self._emit(
+            EventType.ICE_SELECTED, local=_describe(pair.local_candidate), remote=_describe(pair.remote_candidate)
+        )
+        self._emit(EventType.ICE_CONNECTED, seconds=self._connected_at - self._began)
+
+    # Media and consent
+
+    async def send_media(self, plan: MediaPlan) -> None:
+        """Send ``plan.packets`` datagrams; stops early when the connection is gone."""
+        connection = self._connection
+        assert connection is not None, "connect() comes first"
+        for _ in range(plan.packets):
+            sequence, self._next_sequence = self._next_sequence, self._next_sequence + 1
+            try:
+                await connection.send(encode_media(sequence, self._loop.time(), plan.size))
+            except ConnectionError:
+                return
+            self._emit(EventType.MEDIA_SENT, sequence=sequence, bytes=plan.size)
+            await asyncio.sleep(plan.interval)
+
+    async def _receive(self, connection: aioice.Connection) -> None:
+        while True:
+            try:
+                data = await connection.recv()
+                packet = parse_media_untrusted(data)
+            except ConnectionError:
+                return
+            except WireFormatError:
+                continue
+            delay = round(self._loop.time() - packet.sent, 9)
+            self._emit(EventType.MEDIA_RECEIVED, sequence=packet.sequence, bytes=len(data), delay=delay)
+
+    async def _watch_consent(self, connection: aioice.Connection) -> None:
+        event = await connection.get_event()
+        if isinstance(event, aioice.ConnectionClosed):
+            self._emit(EventType.ICE_CONSENT_LOST, since_connected=self._loop.time() - self._connected_at)
+
+    async def close(self) -> None:
+        """Free the sockets and the allocation; losing consent afterwards is no event."""
+        for task in self._tasks:
+            task.cancel()
+        if self._connection is not None:
+            await self._connection.close()
+
+
+def _describe(candidate: Candidate) -> dict[str, JsonValue]:
+    return {"type": candidate.type, "address": f"{candidate.host}:{candidate.port}"}

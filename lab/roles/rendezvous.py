@@ -1,0 +1,58 @@
+"""The rendezvous: passes offers and answers between endpoints that registered a name with it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from lab.errors import WireFormatError
+from lab.protocols.signalling import MAX_LINE_BYTES, Signal, encode_signal, parse_signal_untrusted
+from lab.roles.context import RoleContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RendezvousConfig:
+    """TCP ``port`` to listen on; 443, so that a web-only firewall lets the signalling through."""
+
+    port: int = 443
+
+
+class Rendezvous:
+    """One server, any number of endpoints; a name registered again moves to the newer connection."""
+
+    def __init__(self, config: RendezvousConfig, context: RoleContext) -> None:
+        self._config = config
+        self._context = context
+        self._writers: dict[str, asyncio.StreamWriter] = {}
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        server = await asyncio.start_server(
+            self._serve, list(self._context.addresses), self._config.port, limit=MAX_LINE_BYTES
+        )
+        async with server:
+            await server.serve_forever()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        name = ""
+        try:
+            while line := await reader.readline():
+                signal = parse_signal_untrusted(line)
+                if signal.kind == "register":
+                    name = signal.sender
+                    self._writers[name] = writer
+                else:
+                    self._pass_on(signal, writer)
+        except (WireFormatError, ValueError, OSError):
+            pass  # a peer that talks nonsense, or vanished, loses its connection; the others keep theirs
+        finally:
+            if self._writers.get(name) is writer:
+                del self._writers[name]
+            writer.close()
+
+    def _pass_on(self, signal: Signal, back: asyncio.StreamWriter) -> None:
+        target = self._writers.get(signal.to)
+        if target is None:
+            back.write(encode_signal(Signal(kind="unknown", sender=signal.to, to=signal.sender, call=signal.call)))
+        else:
+            target.write(encode_signal(signal))

@@ -1,0 +1,132 @@
+"""The `Lab` handle on a simulated network, and the run of one scenario on it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import cast
+
+from lab.errors import TrialInvalid, UsageError
+from lab.handle import Lab
+from lab.roles.catalogue import CommandedRole, make_role
+from lab.sim.capture import Capture
+from lab.sim.clock import VirtualLoop
+from lab.sim.host import SimHost
+from lab.sim.nat_box import SimNatBox
+from lab.sim.network import SimNetwork
+from lab.sim.rebind import aioice_on_simulated_hosts
+from lab.spec.event import Event, EventType
+from lab.spec.impairment import Impairment
+from lab.spec.network import Network
+
+
+class SimLab(Lab):
+    """A handle on a network in virtual time. Make one with :func:`simulate`."""
+
+    def __init__(self, network: SimNetwork, parameters: Mapping[str, object]) -> None:
+        super().__init__(network.spec, parameters)
+        self.simulated = network
+        network.listener = self.observe
+        self._commanded: dict[str, CommandedRole] = {}
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """Everything that happened so far, in order."""
+        return self.simulated.events
+
+    def random(self, purpose: str) -> random.Random:
+        """Return the scenario's seeded generator for one purpose."""
+        return self.simulated.random("scenario", purpose)
+
+    async def start_roles(self) -> None:
+        """Start the programs of all hosts, servers first, and wait until those that take commands are ready."""
+        for name, node in self.network.nodes.items():
+            if not node.role or not isinstance(self.simulated.nodes.get(name), SimHost):
+                continue
+            host = self.simulated.host(name)
+            role = make_role(node, self.network, host)
+            if hasattr(role, "handle"):
+                self._commanded[name] = cast(CommandedRole, role)
+            host.start(role.run(), name=f"{node.role} on {name}").add_done_callback(self._role_ended)
+        for commanded in self._commanded.values():
+            await commanded.ready.wait()
+
+    def _role_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.simulated.emit(EventType.ROLE_FAILED, node=task.get_name(), error=f"{type(error).__name__}: {error}")
+
+    def _send(self, node: str, encoded: bytes) -> None:
+        role = self._commanded.get(node)
+        if role is None:
+            raise UsageError(f"{node} takes no commands")
+        self.simulated.host(node).call_soon(role.handle, encoded)
+
+    def _set_link(self, label: str, forward: Impairment, backward: Impairment) -> None:
+        self.simulated.impair(label, forward, backward)
+
+    def _cut(self, label: str) -> None:
+        self.simulated.cut(label)
+
+    def _heal(self, label: str) -> None:
+        self.simulated.heal(label)
+
+    def _reboot_nat(self, name: str) -> None:
+        box = self.simulated.nodes[name]
+        assert isinstance(box, SimNatBox)
+        box.reboot()
+
+
+def simulate(
+    spec: Network,
+    scenario: Callable[[Lab], Awaitable[None]],
+    parameters: Mapping[str, object],
+    *,
+    run_seed: int,
+    trial_key: str,
+    deadline: float,
+    event_budget: int,
+    capture: Capture | None = None,
+) -> tuple[list[Event], str]:
+    """Run a scenario in virtual time; return its events and, if the trial is invalid, why (else ``""``).
+
+    Args:
+        deadline: virtual seconds; a trial that runs on is invalid.
+        event_budget: events; a trial that needs more is invalid.
+        capture: filled with every packet, where given.
+    """
+    loop = VirtualLoop(deadline=deadline, event_budget=event_budget)
+    network = SimNetwork(spec, loop, run_seed=run_seed, trial_key=trial_key, capture=capture)
+    lab = SimLab(network, parameters)
+    invalid = ""
+    with aioice_on_simulated_hosts(), _quiet_garbage_collector():
+        try:
+            network.emit(EventType.TRIAL_STARTED, topology=spec.name)
+            loop.run_until_complete(_play(lab, scenario))
+        except TrialInvalid as error:
+            invalid = str(error)
+        finally:
+            reason = invalid or "scenario done"
+            network.emit(EventType.TRIAL_ENDED, reason=reason, events=loop.events_run, packets=network.packets_sent)
+            events = network.events
+            network.events = []  # what the shutdown says is not part of the trial
+            loop.close()
+    return events, invalid
+
+
+async def _play(lab: SimLab, scenario: Callable[[Lab], Awaitable[None]]) -> None:
+    await lab.start_roles()
+    await scenario(lab)
+
+
+@contextmanager
+def _quiet_garbage_collector() -> Iterator[None]:
+    """Collect rarely during a trial: its many live objects make full collections the largest single cost."""
+    before = gc.get_threshold()
+    gc.set_threshold(50_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
