@@ -20,6 +20,20 @@ class Fate(enum.Flag):
         """``deliver``, ``drop``, ``duplicate+reorder``."""
         return "+".join(str(fate.name).lower() for fate in Fate if fate in self and fate) or "deliver"
 
+    @classmethod
+    def from_text(cls, text: str) -> Fate:
+        """Return the fate that reads so.
+
+        Raises:
+            ValueError: no fate reads so.
+        """
+        fate = cls.DELIVER
+        for word in text.split("+"):
+            fate |= cls.__members__.get(word.upper(), cls.DELIVER)
+        if str(fate) != text or (cls.DROP in fate and fate is not cls.DROP):
+            raise ValueError(f"{text!r} is not a fate (deliver, drop, duplicate, reorder, duplicate+reorder)")
+        return fate
+
 
 Delivery = tuple[float, Packet]
 """When a packet arrives (seconds of the run's clock), and the packet."""
