@@ -6,9 +6,9 @@ cached; a run knows some thousands of addresses.
 
 from __future__ import annotations
 
-import socket
 import struct
 from functools import lru_cache
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import TYPE_CHECKING, Final
 
 from lab.errors import WireFormatError
@@ -27,22 +27,22 @@ _PORT_MASK: Final = MAGIC_COOKIE >> 16
 
 @lru_cache(maxsize=65536)
 def _ipv4_number(text: str) -> int:
-    return int.from_bytes(socket.inet_pton(socket.AF_INET, text))
+    return int.from_bytes(inet_pton(AF_INET, text))
 
 
 @lru_cache(maxsize=65536)
 def _ipv4_text(number: int) -> str:
-    return socket.inet_ntop(socket.AF_INET, number.to_bytes(4))
+    return inet_ntop(AF_INET, number.to_bytes(4))
 
 
 @lru_cache(maxsize=65536)
 def _ipv6_number(text: str) -> int:
-    return int.from_bytes(socket.inet_pton(socket.AF_INET6, text))
+    return int.from_bytes(inet_pton(AF_INET6, text))
 
 
 @lru_cache(maxsize=65536)
 def _ipv6_text(number: int) -> str:
-    return socket.inet_ntop(socket.AF_INET6, number.to_bytes(16))
+    return inet_ntop(AF_INET6, number.to_bytes(16))
 
 
 def family_of(ip: str) -> int:
