@@ -5,6 +5,7 @@ Units are mandatory: a bare number where a duration is due is refused, with the 
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Final
 
@@ -47,7 +48,9 @@ def parse_rate(text: object, where: str = "") -> float:
     """
     rate = _parse(text, RATE_UNITS, where, kind="a rate", example="2Mbit/s")
     if rate == 0:
-        raise UsageError(Problem(where, f"{text!r} carries nothing", "a rate above 0", "to cut a link use loss: 100%"))
+        raise UsageError(
+            Problem(where, f"{text!r} carries nothing", "a rate above 0", "to cut a link use loss: 100%")
+        )
     return rate
 
 
@@ -73,14 +76,18 @@ def format_duration(seconds: float) -> str:
     return f"{seconds / 3600:.3g} h"
 
 
-def _parse(text: object, units: dict[str, float] | dict[str, int], where: str, *, kind: str, example: str) -> float:
-    if text in {0, "0"} and text is not False:
+def _parse(
+    text: object, units: dict[str, float] | dict[str, int], where: str, *, kind: str, example: str
+) -> float:
+    if text == "0" or (isinstance(text, int | float) and text == 0 and text is not False):
         return 0.0
     match = _NUMBER.match(text) if isinstance(text, str) else None
     known = ", ".join(units)
     if match is None:
         suggestion = f"units are mandatory: write for example {example}"
-        raise UsageError(Problem(where, f"{text!r} is not {kind}", f"a number with one of {known}", suggestion))
+        raise UsageError(
+            Problem(where, f"{text!r} is not {kind}", f"a number with one of {known}", suggestion)
+        )
     number, unit = match.groups()
     if unit not in units:
         found = f"{text!r} has no unit" if not unit else f"{text!r} has an unknown unit {unit!r}"
@@ -88,6 +95,8 @@ def _parse(text: object, units: dict[str, float] | dict[str, int], where: str, *
         suggestion = f"write for example {number}{first or example.lstrip('0123456789.')}"
         raise UsageError(Problem(where, found, f"{kind} in one of {known}", suggestion))
     value = float(number) * units[unit]
+    if not math.isfinite(value):
+        raise UsageError(Problem(where, f"{text!r} is too large", kind))
     if value < 0:
         raise UsageError(Problem(where, f"{text!r} is negative", f"{kind} of 0 or more"))
     return value
