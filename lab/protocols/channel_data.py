@@ -14,6 +14,9 @@ from lab.protocols.stun import HEADER_BYTES
 
 FIRST_CHANNEL: Final = 0x4000
 LAST_CHANNEL: Final = 0x4FFF
+"""The last number since RFC 8656 §12, which keeps clear of other protocols on the port (RFC 7983)."""
+LAST_CHANNEL_RFC5766: Final = 0x7FFE
+"""The last number before it (RFC 5766 §11); clients of that age still pick from the whole range."""
 CHANNEL_HEADER_BYTES: Final = 4
 
 _HEADER: Final = struct.Struct("!HH")
@@ -45,7 +48,7 @@ def parse_channel_data_untrusted(data: bytes) -> tuple[int, bytes]:
     if len(data) < CHANNEL_HEADER_BYTES:
         raise WireFormatError(f"{len(data)} bytes are too few for ChannelData")
     number, length = _HEADER.unpack_from(data)
-    if not FIRST_CHANNEL <= number <= LAST_CHANNEL:
+    if not FIRST_CHANNEL <= number <= LAST_CHANNEL_RFC5766:
         raise WireFormatError(f"{number:#06x} is no channel number")
     payload = data[CHANNEL_HEADER_BYTES : CHANNEL_HEADER_BYTES + length]
     if len(payload) != length:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hmac
 import struct
 from binascii import crc32
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from collections.abc import Container
+from typing import Final, NamedTuple, Self
 
 from lab.errors import WireFormatError
 from lab.protocols.stun_address import (
@@ -21,11 +22,7 @@ from lab.protocols.stun_address import (
     unpack_xor_address_untrusted,
 )
 from lab.protocols.stun_types import MESSAGE_TYPES, Attribute, MessageClass, Method, join_type, split_type
-
-if TYPE_CHECKING:
-    from collections.abc import Container
-
-    from nat_models.packet import TransportAddress
+from nat_models.packet import TransportAddress
 
 __all__ = [
     "Attribute",

@@ -9,12 +9,10 @@ from __future__ import annotations
 import struct
 from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from lab.errors import WireFormatError
-
-if TYPE_CHECKING:
-    from nat_models.packet import TransportAddress
+from nat_models.packet import TransportAddress
 
 MAGIC_COOKIE: Final = 0x2112A442
 FAMILY_IPV4: Final = 0x01
