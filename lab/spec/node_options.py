@@ -1,0 +1,152 @@
+"""Which options a topology may give to nodes, switches and links, and what each value may be.
+
+Mininet takes any keyword and ignores what it does not know, so a misspelt option would measure another
+network without a word. Here every name and every value is checked; Mininet's own options, which would have no
+effect in the lab, are refused with what to write instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from lab.errors import Problem, did_you_mean
+from lab.spec.network import NodeKind
+
+
+@dataclass(frozen=True, slots=True)
+class OptionRule:
+    """What one option's value may be.
+
+    ``type`` is the Python type; ``choices`` (empty: any) the allowed words; ``least`` and ``most`` bound
+    numbers. ``meaning`` is shown to people.
+    """
+
+    meaning: str
+    type: type = str
+    choices: tuple[str, ...] = ()
+    least: int = 0
+    most: int = 0
+
+    def problem(self, value: object) -> tuple[str, str] | None:
+        """Return (expected, suggestion) if ``value`` is not allowed, None if it is."""
+        if not isinstance(value, self.type) or (isinstance(value, bool) and self.type is not bool):
+            return f"{self.meaning}: {_KIND_OF_VALUE[self.type]}", ""
+        if self.choices and value not in self.choices:
+            return f"{self.meaning}: one of {', '.join(self.choices)}", did_you_mean(str(value), self.choices)
+        if isinstance(value, int) and self.most and not self.least <= value <= self.most:
+            return f"{self.meaning}: {self.least} to {self.most}", ""
+        return None
+
+
+_KIND_OF_VALUE: Final[Mapping[type, str]] = {
+    str: "text in quotes",
+    int: "a whole number",
+    bool: "True or False",
+    dict: "a dictionary",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRule:
+    """What a role is to the network, and the options it takes beside those of every host.
+
+    ``addresses`` is how many addresses such a node has unless told otherwise.
+    """
+
+    kind: NodeKind
+    meaning: str
+    options: Mapping[str, OptionRule] = field(default_factory=dict)
+    addresses: int = 1
+
+
+_PORT: Final = OptionRule("a port", int, least=1, most=65_535)
+
+ROLES: Final[Mapping[str, RoleRule]] = {
+    "endpoint": RoleRule(NodeKind.HOST, "makes and takes calls"),
+    "relay": RoleRule(
+        NodeKind.HOST,
+        "STUN and TURN server",
+        {
+            "permission_refresh": OptionRule("what extends a TURN permission", choices=("coturn", "rfc8656")),
+            "permission_key": OptionRule("what a TURN permission admits", choices=("ip", "ip-port")),
+        },
+        # RFC 5780 needs a second address to answer from.
+        addresses=2,
+    ),
+    "stun": RoleRule(NodeKind.HOST, "STUN server without TURN", addresses=2),
+    "rendezvous": RoleRule(NodeKind.HOST, "passes offers and answers", {"port": _PORT}),
+    "dns": RoleRule(NodeKind.HOST, "name server"),
+    "host": RoleRule(NodeKind.HOST, "a host on which nothing runs by itself"),
+    "router": RoleRule(NodeKind.ROUTER, "forwards packets, keeps addresses"),
+    "nat": RoleRule(NodeKind.NAT, "translates or filters between inside and outside"),
+}
+
+_ROUTER_OPTIONS: Final[Mapping[str, OptionRule]] = {
+    "role": OptionRule("the node's role", choices=tuple(ROLES)),
+    "uplink": OptionRule("the neighbour towards the core"),
+}
+_HOST_OPTIONS: Final[Mapping[str, OptionRule]] = {
+    **_ROUTER_OPTIONS,
+    "addresses": OptionRule("how many addresses of each family", int, least=1, most=64),
+}
+NODE_OPTIONS: Final[Mapping[NodeKind, Mapping[str, OptionRule]]] = {
+    NodeKind.HOST: _HOST_OPTIONS,
+    NodeKind.ROUTER: _ROUTER_OPTIONS,
+    NodeKind.NAT: {**_HOST_OPTIONS, "nat": OptionRule("the NAT model")},
+}
+
+SEGMENT_OPTIONS: Final[Mapping[str, OptionRule]] = {
+    "subnet": OptionRule('an IPv4 prefix, for example "192.168.1.0/24"'),
+    "subnet6": OptionRule('an IPv6 prefix, for example "2001:db8:1::/64"'),
+    "ipv6": OptionRule("whether hosts have IPv6 here", bool),
+}
+SWITCH_OPTIONS: Final[Mapping[str, OptionRule]] = {
+    **SEGMENT_OPTIONS,
+    "dpid": OptionRule('the hexadecimal number Mininet wants where the name has no digit, for example "1"'),
+}
+LINK_OPTIONS: Final[Mapping[str, OptionRule]] = {
+    **SEGMENT_OPTIONS,
+    "label": OptionRule("the link's name"),
+    "impair": OptionRule("what the link does to packets", dict),
+}
+
+MININET_OWN: Final[Mapping[str, str]] = {
+    "ip": 'addresses are derived; give the link or switch subnet="..."',
+    "defaultRoute": 'routes are derived; give the node uplink="..."',
+    "delay": 'write impair={"delay": "20ms"}',
+    "jitter": 'write impair={"jitter": "5ms"}',
+    "loss": 'write impair={"loss": "1%"}',
+    "bw": 'write impair={"rate": "10Mbit/s"}',
+    "max_queue_size": 'write impair={"queue": "64KiB"}',
+    "mac": "remove it",
+    "name": 'a link\'s name is label="..."',
+    **dict.fromkeys(
+        ("addr1", "addr2", "cls", "cls1", "cls2", "cores", "cpu", "fast", "inNamespace", "intf", "intfName1",
+         "intfName2", "link", "lo", "node", "params1", "params2", "port", "privateDirs", "sched"),
+        "remove it",
+    ),
+}  # fmt: skip
+"""Options that Mininet itself understands and the lab does not use, and what to do instead."""
+
+
+def check_options(
+    given: Mapping[str, object], rules: Mapping[str, OptionRule], where: str, whom: str
+) -> list[Problem]:
+    """Return a problem for every option that ``rules`` do not know, or whose value they refuse."""
+    problems = []
+    for name, value in given.items():
+        if name not in rules:
+            problems.append(_unknown(name, rules, where, whom))
+        elif (refused := rules[name].problem(value)) is not None:
+            expected, suggestion = refused
+            problems.append(Problem(where, f"{whom}: {name}={value!r}", expected, suggestion))
+    return problems
+
+
+def _unknown(name: str, rules: Mapping[str, OptionRule], where: str, whom: str) -> Problem:
+    if name in MININET_OWN:
+        found = f"{whom}: option {name!r} is Mininet's own and would have no effect in the lab"
+        return Problem(where, found, suggestion=MININET_OWN[name])
+    return Problem(where, f"{whom}: unknown option {name!r}", suggestion=did_you_mean(name, rules))
