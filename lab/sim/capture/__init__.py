@@ -1,0 +1,9 @@
+"""What was on the wire, as pcapng files: real bytes, virtual time, drops with their reasons."""
+
+from __future__ import annotations
+
+from lab.sim.capture.capture import Capture
+from lab.sim.capture.ip import encode_ip
+from lab.sim.capture.pcapng import PcapngWriter
+
+__all__ = ["Capture", "PcapngWriter", "encode_ip"]

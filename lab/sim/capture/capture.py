@@ -1,0 +1,125 @@
+"""Taps on every interface of a network, and what they saw as one pcapng file."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from ipaddress import ip_interface
+from typing import TYPE_CHECKING
+
+from lab.sim.capture.ip import encode_ip
+from lab.sim.capture.pcapng import PcapngWriter
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
+
+    from lab.spec.network import Interface, Network
+    from nat_models.packet import Packet
+
+    Tap = tuple[str, str]
+    """A node and its link: an interface by name."""
+
+
+@dataclass(slots=True)
+class _Record:
+    time: float
+    tap: Tap
+    packet: Packet
+    outbound: bool
+    comments: list[str] = field(default_factory=list)
+
+
+class Capture:
+    """Collects what interfaces send and get.
+
+    Packets are kept as they are and encoded when the file is made. One packet is in the file as often as an
+    interface saw it; ``packet_id`` (and the epb_packetid of the file) tells that it is one. A packet that
+    ended somewhere has the reason as comment on the last record of it.
+    """
+
+    def __init__(self, network: Network | None = None) -> None:
+        self._network = network
+        self._records: list[_Record] = []
+        self._latest: dict[int, _Record] = {}
+
+    def __len__(self) -> int:
+        """How many records there are."""
+        return len(self._records)
+
+    def record(
+        self, time: float, node: str, link: str, packet: Packet, *, outbound: bool, comment: str = ""
+    ) -> None:
+        """Note that a node's interface on a link sent (``outbound``) or got a packet at ``time`` (s)."""
+        record = _Record(time, (node, link), packet, outbound)
+        if comment:
+            record.comments.append(comment)
+        self._records.append(record)
+        self._latest[packet.packet_id] = record
+
+    def record_drop(self, time: float, where: str, packet: Packet, reason: str) -> None:
+        """Note that a packet ended at ``time``, at a node or on a link, and why.
+
+        The comment goes to the packet's last record. One that no interface has seen (its sender had no
+        route, say) gets a record of its own, on an interface that stands for the place.
+        """
+        latest = self._latest.get(packet.packet_id) if packet.packet_id else None
+        if latest is None:
+            self.record(time, where, "", packet, outbound=True)
+            latest = self._records[-1]
+        part = ""
+        if packet.fragment is not None and latest.packet.fragment is None:
+            part = f" fragment at offset {packet.fragment.offset}"
+        later = f" at {time:.6f} s" if time != latest.time else ""
+        latest.comments.append(f"dropped{part} at {where}{later}: {reason}")
+
+    def to_pcapng(self) -> bytes:
+        """Return the file: interfaces in the network's order, records by time, then as they came."""
+        stream = io.BytesIO()
+        writer = PcapngWriter(stream)
+        name = f" of {self._network.name}" if self._network else ""
+        writer.write_section(f"Capture{name}. Times are seconds of virtual time since the trial began.")
+        numbers = self._write_interfaces(writer)
+        names = self._names()
+        if names:
+            writer.write_names(names)
+        encoded: dict[int, bytes] = {}
+        for record in sorted(self._records, key=lambda record: record.time):
+            # The same object is seen at both ends of a wire; records keep it alive, so its id is its own.
+            data = encoded.get(id(record.packet))
+            if data is None:
+                data = encoded[id(record.packet)] = encode_ip(record.packet)
+            writer.write_packet(
+                numbers[record.tap],
+                record.time,
+                data,
+                outbound=record.outbound,
+                packet_id=record.packet.packet_id,
+                comments=record.comments,
+            )
+        return stream.getvalue()
+
+    def _interfaces(self) -> dict[Tap, Interface]:
+        if self._network is None:
+            return {}
+        nodes = self._network.nodes.values()
+        return {(at.node, at.link): at for node in nodes for at in node.interfaces if at.addresses}
+
+    def _write_interfaces(self, writer: PcapngWriter) -> dict[Tap, int]:
+        """Describe every interface of the network, then the places beside them; return their numbers."""
+        numbers: dict[Tap, int] = {}
+        for tap, interface in self._interfaces().items():
+            side = "outside" if interface.outside else ""
+            numbers[tap] = writer.write_interface(":".join(tap), interface.addresses, side)
+        for tap in dict.fromkeys(record.tap for record in self._records):
+            if tap not in numbers:
+                node, link = tap
+                numbers[tap] = writer.write_interface(f"{node}:{link}" if link else node)
+        return numbers
+
+    def _names(self) -> dict[IPv4Address | IPv6Address, list[str]]:
+        """Return the names of addresses that are one node's alone; private ones may be several nodes'."""
+        owners: dict[IPv4Address | IPv6Address, list[str]] = {}
+        for (node, _), interface in self._interfaces().items():
+            for address in interface.addresses:
+                owners.setdefault(ip_interface(address).ip, []).append(node)
+        return {address: nodes for address, nodes in owners.items() if len(nodes) == 1}
