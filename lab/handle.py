@@ -1,7 +1,8 @@
 """`Lab`: the one typed handle on a running network, the same in both worlds.
 
-Scripted scenarios, timelines, the interactive command line and other languages' clients all act through it. What it
-asks of roles goes as encoded commands; what it answers is computed from events, as everything else is.
+Scripted scenarios, timelines, the interactive command line and other languages' clients all act through it.
+What it asks of roles goes as encoded commands; what it answers is computed from events, as everything else
+is.
 """
 
 from __future__ import annotations
@@ -14,7 +15,16 @@ from collections.abc import Callable, Mapping, Sequence
 from lab.errors import Problem, UsageError, did_you_mean
 from lab.measure.calls import CallRecord, calls_of
 from lab.roles.catalogue import ENDPOINT
-from lab.spec.command import Answer, CandidatePolicy, Command, Dial, HangUp, MediaPlan, SendMedia, encode_command
+from lab.spec.command import (
+    Answer,
+    CandidatePolicy,
+    Command,
+    Dial,
+    HangUp,
+    MediaPlan,
+    SendMedia,
+    encode_command,
+)
 from lab.spec.event import Event, EventType, PathClass
 from lab.spec.impairment import Impairment
 from lab.spec.impairment_options import parse_impairment
@@ -30,7 +40,10 @@ _MILESTONES = _SETTLED | {EventType.CALL_ENDED, EventType.ROLE_FAILED}
 
 
 class Lab(abc.ABC):
-    """A running network. Names are the topology's; a name that does not exist is a UsageError with a suggestion."""
+    """A running network.
+
+    Names are the topology's; a name that does not exist is a UsageError with a suggestion.
+    """
 
     def __init__(self, network: Network, parameters: Mapping[str, object]) -> None:
         self.network = network
@@ -117,10 +130,11 @@ class Lab(abc.ABC):
         hold: Duration = 0.0,
         timeout: Duration = 120.0,
     ) -> CallRecord:
-        """Make a call, wait until both sides connected or failed and the media was sent, hold it, and return it.
+        """Make a call, wait until it is set up or failed, send media, hold it, and return it.
 
-        ``start_offset`` delays the checks of the caller (positive) or of the callee (negative). ``callee_policy``
-        is the caller's where not given. ``timeout`` bounds the set-up. The call stays up: see :meth:`hang_up`.
+        ``start_offset`` delays the checks of the caller (positive) or of the callee (negative).
+        ``callee_policy`` is the caller's where not given. ``timeout`` bounds the set-up. The call stays up:
+        see :meth:`hang_up`.
         """
         for endpoint in (caller, callee):
             self._check_endpoint(endpoint)
@@ -139,7 +153,9 @@ class Lab(abc.ABC):
 
     def _is_settled(self, name: str) -> bool:
         reached = self._milestones.get(name, ())
-        return len({e.node for e in reached if e.type in _SETTLED}) >= 2 or any(e.type not in _SETTLED for e in reached)
+        return len({e.node for e in reached if e.type in _SETTLED}) >= 2 or any(
+            e.type not in _SETTLED for e in reached
+        )
 
     def record(self, call: str) -> CallRecord:
         """Return what is known of a call now.
@@ -157,7 +173,10 @@ class Lab(abc.ABC):
         return self.record(call).path
 
     async def send_media(self, call: str, media: MediaPlan) -> CallRecord:
-        """Send media both ways on an established call; return the call when the last datagram had a second to arrive."""
+        """Send media both ways on an established call.
+
+        Return the call when the last datagram had a second to arrive.
+        """
         record = self.record(call)
         for side in (record.caller, record.callee):
             if side is not None:
@@ -208,7 +227,11 @@ class Lab(abc.ABC):
         """Power-cycle a NAT box: every mapping is lost."""
         boxes = [node.name for node in self.network.nodes.values() if node.kind is NodeKind.NAT]
         if name not in boxes:
-            raise UsageError(Problem("", f"no NAT box {name!r} in {self.network.name}", suggestion=did_you_mean(name, boxes)))
+            raise UsageError(
+                Problem(
+                    "", f"no NAT box {name!r} in {self.network.name}", suggestion=did_you_mean(name, boxes)
+                )
+            )
         self._reboot_nat(name)
 
     def _check_link(self, label: str) -> None:
@@ -220,7 +243,9 @@ class Lab(abc.ABC):
         endpoints = [node.name for node in self.network.nodes.values() if node.role == ENDPOINT]
         if name not in endpoints:
             suggestion = did_you_mean(name, endpoints)
-            raise UsageError(Problem("", f"no endpoint {name!r} in {self.network.name}", suggestion=suggestion))
+            raise UsageError(
+                Problem("", f"no endpoint {name!r} in {self.network.name}", suggestion=suggestion)
+            )
 
 
 def _seconds(duration: Duration, *, signed: bool = False) -> float:

@@ -31,8 +31,11 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRecord:
-    """One call. ``path`` is the *selected* one; see :func:`selected_path`. ``setup_time`` runs from dialling to
-    the later side's selected pair, in seconds; None when the call never connected."""
+    """One call.
+
+    ``path`` is the *selected* one; see :func:`selected_path`. ``setup_time`` runs from dialling to the later
+    side's selected pair, in seconds; None when the call never connected.
+    """
 
     call: str
     caller: Side

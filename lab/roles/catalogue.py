@@ -7,8 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from lab.errors import UsageError, did_you_mean
+from lab.protocols.turn_server import PermissionKey, PermissionRefresh, RelayConfig
+from lab.roles.certificates import lab_authority
 from lab.roles.context import RoleContext
 from lab.roles.endpoint import Endpoint, EndpointConfig, TurnServers
+from lab.roles.relay import Relay, RelayRoleConfig
 from lab.roles.rendezvous import Rendezvous, RendezvousConfig
 from lab.spec.network import Network, Node
 from nat_models.packet import TransportAddress
@@ -16,6 +19,14 @@ from nat_models.packet import TransportAddress
 ENDPOINT: Final = "endpoint"
 RELAY: Final = "relay"
 RENDEZVOUS: Final = "rendezvous"
+STUN: Final = "stun"
+
+STUN_PORT: Final = 3478
+TURN_TCP_PORT: Final = 443
+"""Where a web-only firewall lets a TURN client through (RFC 8656 allows any port)."""
+TURN_TLS_PORT: Final = 5349
+USERNAME: Final = "callpath"
+PASSWORD: Final = "callpath-password"  # noqa: S105 - the lab's own relay, in the lab's own network
 
 
 class Role(Protocol):
@@ -61,31 +72,65 @@ def _endpoint(node: Node, network: Network, context: RoleContext) -> Role:
     meeting_points = nodes_with_role(network, RENDEZVOUS)
     if not meeting_points:
         raise UsageError(f"{network.name} has endpoints but no node with role {RENDEZVOUS!r}")
-    relays = nodes_with_role(network, RELAY)
-    chosen = node.options.get("relay")
-    if chosen is not None:
-        relays = [relay for relay in relays if relay.name == chosen]
-        if not relays:
-            known = [relay.name for relay in nodes_with_role(network, RELAY)]
-            raise UsageError(f"{node.name}: no relay {chosen!r}; {did_you_mean(str(chosen), known)}")
+    relay = _chosen(node, network, RELAY)
+    stun = _chosen(node, network, STUN) or relay
     config = EndpointConfig(
         name=node.name,
         rendezvous=(first_address(meeting_points[0]), RendezvousConfig().port),
-        stun=(first_address(relays[0]), 3478) if relays else None,
-        turn=TurnServers(addresses=turn_addresses(relays[0])) if relays else None,
+        stun=(first_address(stun), STUN_PORT) if stun else None,
+        turn=TurnServers(addresses=_turn_addresses(relay), username=USERNAME, password=PASSWORD)
+        if relay
+        else None,
     )
     return Endpoint(config, context)
 
 
-def turn_addresses(relay: Node) -> Mapping[str, TransportAddress]:
-    raise NotImplementedError
+def _chosen(node: Node, network: Network, role: str) -> Node | None:
+    """Return the server of a role that an endpoint names in its options, else the first there is."""
+    servers = {server.name: server for server in nodes_with_role(network, role)}
+    name = node.options.get(role)
+    if name is None:
+        return next(iter(servers.values()), None)
+    if name not in servers:
+        raise UsageError(f"{node.name}: no {role} {name!r}; {did_you_mean(str(name), servers)}")
+    return servers[str(name)]
+
+
+def _turn_addresses(relay: Node) -> Mapping[str, TransportAddress]:
+    address = first_address(relay)
+    return {"udp": (address, STUN_PORT), "tcp": (address, TURN_TCP_PORT), "tls": (address, TURN_TLS_PORT)}
 
 
 def _rendezvous(_node: Node, _network: Network, context: RoleContext) -> Role:
     return Rendezvous(RendezvousConfig(), context)
 
 
+def _relay(node: Node, _network: Network, context: RoleContext) -> Role:
+    options = node.options
+    server = RelayConfig(
+        addresses=tuple(context.addresses),
+        users={USERNAME: PASSWORD},
+        permission_refresh=PermissionRefresh(options.get("permission_refresh", PermissionRefresh.COTURN)),
+        permission_key=PermissionKey(options.get("permission_key", PermissionKey.IP)),
+    )
+    config = RelayRoleConfig(
+        server=server,
+        tcp_ports=(STUN_PORT, TURN_TCP_PORT),
+        tls_ports=(TURN_TLS_PORT,),
+        tls=lambda: lab_authority().server_context(server.addresses),
+    )
+    return Relay(config, context)
+
+
+def _stun(_node: Node, _network: Network, context: RoleContext) -> Role:
+    """A server that answers Binding alone: nobody has credentials for an allocation."""
+    server = RelayConfig(addresses=tuple(context.addresses))
+    return Relay(RelayRoleConfig(server=server, tcp_ports=(), tls_ports=()), context)
+
+
 _MAKERS: Final[Mapping[str, Callable[[Node, Network, RoleContext], Role]]] = {
     ENDPOINT: _endpoint,
+    RELAY: _relay,
+    STUN: _stun,
     RENDEZVOUS: _rendezvous,
 }

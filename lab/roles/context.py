@@ -10,7 +10,10 @@ from lab.spec.event import EventType, JsonValue
 
 
 class RoleContext(Protocol):
-    """The whole interface between a role and the world it runs in. Time is ``asyncio.get_running_loop().time()``."""
+    """The whole interface between a role and the world it runs in.
+
+    Time is ``asyncio.get_running_loop().time()``.
+    """
 
     @property
     def node(self) -> str:
@@ -21,7 +24,13 @@ class RoleContext(Protocol):
         """The host's own IP addresses as text, IPv4 first, in interface order."""
 
     def emit(
-        self, type_: EventType, *, call: str = "", packet_id: int = 0, cause_id: int = 0, count: int = 1,
+        self,
+        type_: EventType,
+        *,
+        call: str = "",
+        packet_id: int = 0,
+        cause_id: int = 0,
+        count: int = 1,
         **data: JsonValue,
     ) -> None:
         """Record an event now, on this node."""

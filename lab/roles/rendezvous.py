@@ -53,6 +53,8 @@ class Rendezvous:
     def _pass_on(self, signal: Signal, back: asyncio.StreamWriter) -> None:
         target = self._writers.get(signal.to)
         if target is None:
-            back.write(encode_signal(Signal(kind="unknown", sender=signal.to, to=signal.sender, call=signal.call)))
+            back.write(
+                encode_signal(Signal(kind="unknown", sender=signal.to, to=signal.sender, call=signal.call))
+            )
         else:
             target.write(encode_signal(signal))

@@ -1,13 +1,13 @@
 """Virtual time: an asyncio event loop whose clock jumps to the next event.
 
-One heap holds everything that will happen: asyncio timers, packets in flight, SimPy events. Nothing waits: when no
-callback is ready, the clock is set to the time of the earliest entry. Order is total (time, then order of
-scheduling), so a run is a function of its inputs.
+One heap holds everything that will happen: asyncio timers, packets in flight, SimPy events. Nothing waits:
+when no callback is ready, the clock is set to the time of the earliest entry. Order is total (time, then
+order of scheduling), so a run is a function of its inputs.
 
-The loop serves the asyncio API that well-behaved network programs use; sockets, servers and name resolution are
-those of the *current host*, a context variable that tasks and timers inherit (:mod:`lab.sim.current`). What would
-leave the simulation (threads, signals, real file descriptors, subprocesses) is refused by ``NotImplementedError``
-from :class:`asyncio.AbstractEventLoop`.
+The loop serves the asyncio API that well-behaved network programs use; sockets, servers and name resolution
+are those of the *current host*, a context variable that tasks and timers inherit (:mod:`lab.sim.current`).
+What would leave the simulation (threads, signals, real file descriptors, subprocesses) is refused by
+``NotImplementedError`` from :class:`asyncio.AbstractEventLoop`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import asyncio
 import contextvars
 import heapq
 import socket
+import weakref
 from asyncio import events
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
@@ -83,6 +84,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._serial = 0
         self._object_serial = 0
         self._cancelled_timers = 0
+        self._tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
         self._running = False
         self._stopping = False
         self._closed = False
@@ -98,7 +100,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return self._now
 
     def post(self, when: float, callback: Callable[[Any], object], argument: Any) -> None:
-        """Run ``callback(argument)`` at ``when``; cannot be cancelled, carries no context. The network's fast path."""
+        """Run ``callback(argument)`` at ``when``: the network's fast path, without context or cancelling."""
         self._serial += 1
         heapq.heappush(self._heap, (when, self._serial, callback, argument))
 
@@ -107,7 +109,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._serial += 1
         heapq.heappush(self._heap, (when, self._serial + _URGENT, callback, argument))
 
-    def call_soon(
+    def call_soon(  # type: ignore[override]  # any callable: typeshed ties its arguments to *args
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         """Schedule ``callback`` for this instant, after what is ready already."""
@@ -115,20 +117,28 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._ready.append(handle)
         return handle
 
-    def call_later(
-        self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    def call_later(  # type: ignore[override]
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """Schedule ``callback`` in ``delay`` virtual seconds."""
         return self.call_at(self._now + delay, callback, *args, context=context)
 
-    def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    def call_at(  # type: ignore[override]
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """Schedule ``callback`` at virtual time ``when``; a time in the past means now."""
         handle = events.TimerHandle(when, callback, args, self, context)
         handle._scheduled = True  # type: ignore[attr-defined]  # noqa: SLF001 - tells cancel() to notify the loop
         self._serial += 1
-        heapq.heappush(self._heap, (when if when > self._now else self._now, self._serial, _run_timer, handle))
+        heapq.heappush(self._heap, (max(when, self._now), self._serial, _run_timer, handle))
         return handle
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
@@ -142,7 +152,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     # Running
 
-    def run_until_complete(self, future: Awaitable[T] | Generator[Any, None, T] | Coroutine[Any, Any, T]) -> T:
+    def run_until_complete(
+        self, future: Awaitable[T] | Generator[Any, None, T] | Coroutine[Any, Any, T]
+    ) -> T:
         """Run until ``future`` is done and return its result.
 
         Raises:
@@ -186,7 +198,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         ready, heap = self._ready, self._heap
         while ready:
             handle = ready.popleft()
-            if not handle._cancelled:  # type: ignore[attr-defined]  # noqa: SLF001 - as asyncio's own loop does
+            if not handle._cancelled:  # noqa: SLF001 - as asyncio's own loop does
                 self._count_event()
                 handle._run()  # noqa: SLF001
                 if self._stopping:
@@ -194,7 +206,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         if not heap:
             return False
         when, _, callback, argument = heapq.heappop(heap)
-        if callback is _run_timer and argument._cancelled:
+        if callback is _run_timer and argument._cancelled:  # noqa: SLF001
             self._cancelled_timers -= 1
             return True
         if when > self._deadline:
@@ -207,7 +219,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def _count_event(self) -> None:
         self.events_run += 1
         if self.events_run > self._event_budget:
-            raise BudgetExceeded(f"the trial used its budget of {self._event_budget} events by {self._now:.3f} s")
+            raise BudgetExceeded(
+                f"the trial used its budget of {self._event_budget} events by {self._now:.3f} s"
+            )
 
     def is_running(self) -> bool:
         """Whether the loop runs now."""
@@ -222,7 +236,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._deadline, self._event_budget = float("inf"), 1 << 62
         self._heap.clear()
         for _ in range(8):  # a task may start another while it is being cancelled
-            alive = sorted((t for t in asyncio.all_tasks(self) if not t.done()), key=hash)
+            alive = sorted((task for task in self._tasks if not task.done()), key=hash)
             if not alive:
                 break
             for task in alive:
@@ -240,7 +254,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         try:
             while self._ready:
                 handle = self._ready.popleft()
-                if not handle._cancelled:  # type: ignore[attr-defined]  # noqa: SLF001
+                if not handle._cancelled:  # noqa: SLF001 - as asyncio itself does
                     handle._run()  # noqa: SLF001
         finally:
             self._running = False
@@ -267,6 +281,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """Return a task of this loop."""
         self._object_serial += 1
         task = _new_task(coro, self, self._object_serial, context)
+        self._tasks.add(task)
         if name is not None:
             task.set_name(name)
         return task
@@ -301,7 +316,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     # The world outside the loop: the current host's
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
         """Run ``func`` at once, in this thread; ``socket.gethostbyname`` asks the simulated DNS."""
         del executor
         if func is socket.gethostbyname:
@@ -354,7 +371,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         Raises:
             OSError: the address is not the host's, or the port is taken.
         """
-        return await current_host().open_datagram(protocol_factory, local_addr, remote_addr, options.get("family", 0))
+        return await current_host().open_datagram(
+            protocol_factory, local_addr, remote_addr, options.get("family", 0)
+        )
 
     async def create_connection(  # type: ignore[override]
         self,
@@ -373,7 +392,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             OSError: refused, unreachable or timed out.
         """
         return await current_host().open_connection(
-            protocol_factory, (host or "", port or 0), ssl=ssl, server_hostname=server_hostname, local=local_addr
+            protocol_factory,
+            (host or "", port or 0),
+            ssl=ssl,
+            server_hostname=server_hostname,
+            local=local_addr,
         )
 
     async def create_server(  # type: ignore[override]
@@ -423,4 +446,4 @@ def _run_timer(handle: asyncio.TimerHandle) -> None:
 
 
 def _is_cancelled_timer(entry: tuple[float, int, Callable[[Any], object], Any]) -> bool:
-    return entry[2] is _run_timer and bool(entry[3]._cancelled)
+    return entry[2] is _run_timer and bool(entry[3]._cancelled)  # noqa: SLF001

@@ -1,7 +1,7 @@
 """Which simulated host is calling? A context variable: tasks, timers and callbacks inherit it.
 
-That is what lets a third-party library open sockets through the ordinary asyncio API, unmodified, and get those
-of the host it runs on.
+That is what lets a third-party library open sockets through the ordinary asyncio API, unmodified, and get
+those of the host it runs on.
 """
 
 from __future__ import annotations

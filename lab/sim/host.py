@@ -58,7 +58,9 @@ class SimHost(SimNode):
     ) -> None:  # fmt: skip
         """Record an event now, on this host."""
         cause = cause_id or self.handling_packet
-        self.network.emit(type_, node=self.name, call=call, packet_id=packet_id, cause_id=cause, count=count, **data)
+        self.network.emit(
+            type_, node=self.name, call=call, packet_id=packet_id, cause_id=cause, count=count, **data
+        )
 
     def random(self, purpose: str) -> random.Random:
         """Return this host's seeded generator for one purpose."""
@@ -130,7 +132,11 @@ class SimHost(SimNode):
     def ephemeral_port(self, protocol: IpProtocol) -> int:
         """Return a free port of the ephemeral range, drawn from a seeded stream."""
         draw = self.random("ephemeral ports")
-        taken = (lambda p: any(key[1] == p for key in self._udp)) if protocol is IpProtocol.UDP else self.tcp.is_bound
+        taken = (
+            (lambda p: any(key[1] == p for key in self._udp))
+            if protocol is IpProtocol.UDP
+            else self.tcp.is_bound
+        )
         for _ in range(64):
             port = draw.randrange(EPHEMERAL_PORTS.start, EPHEMERAL_PORTS.stop)
             if not taken(port):
@@ -211,7 +217,7 @@ class SimHost(SimNode):
 
     def _accept(self, packet: Packet) -> None:
         if packet.fragment is not None:
-            whole = self._reassembler.add(packet, self.loop.time())
+            whole = self._reassembler.accept(packet, self.loop.time())
             if whole is None:
                 return
             packet = whole

@@ -42,7 +42,7 @@ class SimLab(Lab):
         return self.simulated.random("scenario", purpose)
 
     async def start_roles(self) -> None:
-        """Start the programs of all hosts, servers first, and wait until those that take commands are ready."""
+        """Start the programs of all hosts, and wait until those that take commands are ready."""
         for name, node in self.network.nodes.items():
             if not node.role or not isinstance(self.simulated.nodes.get(name), SimHost):
                 continue
@@ -56,7 +56,9 @@ class SimLab(Lab):
 
     def _role_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.simulated.emit(EventType.ROLE_FAILED, node=task.get_name(), error=f"{type(error).__name__}: {error}")
+            self.simulated.emit(
+                EventType.ROLE_FAILED, node=task.get_name(), error=f"{type(error).__name__}: {error}"
+            )
 
     def _send(self, node: str, encoded: bytes) -> None:
         role = self._commanded.get(node)
@@ -97,7 +99,7 @@ def simulate(
         event_budget: events; a trial that needs more is invalid.
         capture: filled with every packet, where given.
     """
-    loop = VirtualLoop(deadline=deadline, event_budget=event_budget)
+    loop = VirtualLoop(deadline=deadline, event_budget=event_budget)  # type: ignore[abstract]  # threads, files
     network = SimNetwork(spec, loop, run_seed=run_seed, trial_key=trial_key, capture=capture)
     lab = SimLab(network, parameters)
     invalid = ""
@@ -109,7 +111,9 @@ def simulate(
             invalid = str(error)
         finally:
             reason = invalid or "scenario done"
-            network.emit(EventType.TRIAL_ENDED, reason=reason, events=loop.events_run, packets=network.packets_sent)
+            network.emit(
+                EventType.TRIAL_ENDED, reason=reason, events=loop.events_run, packets=network.packets_sent
+            )
             events = network.events
             network.events = []  # what the shutdown says is not part of the trial
             loop.close()

@@ -6,18 +6,21 @@ import asyncio
 
 from lab.sim.node import Port, SimNode
 from lab.spec.event import EventType
-from nat_models import Nat, NatEvent, Outcome, Side
+from nat_models import Nat, NatEvent, NatEventKind, Outcome, Side
 from nat_models.packet import IcmpType, Packet
 
 _EVENT_TYPES = {
-    "created": EventType.NAT_MAPPING_CREATED,
-    "expired": EventType.NAT_MAPPING_EXPIRED,
-    "rebooted": EventType.NAT_REBOOTED,
+    NatEventKind.CREATED: EventType.NAT_MAPPING_CREATED,
+    NatEventKind.EXPIRED: EventType.NAT_MAPPING_EXPIRED,
+    NatEventKind.REBOOTED: EventType.NAT_REBOOTED,
 }
 
 
 class SimNatBox(SimNode):
-    """Gives the engine what arrives, and routes what it gives back. Boxes nest to any depth: each is one node."""
+    """Gives the engine what arrives, and routes what it gives back.
+
+    Boxes nest to any depth: each is one node.
+    """
 
     forwards = True
     nat: Nat
@@ -71,7 +74,7 @@ class SimNatBox(SimNode):
     def _apply(self, outcome: Outcome, packet: Packet | None) -> None:
         for event in outcome.events:
             self._report(event, packet)
-        if outcome.reason and packet is not None:
+        if outcome.reason and packet is not None and not outcome.reason.startswith("held:"):
             self.network.drop(packet, self.name, outcome.reason)
         for emission in outcome.packets:
             onward = emission.packet

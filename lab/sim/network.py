@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from lab.sim.host import SimHost
-from lab.sim.impairment import Decision, LinkDirection
+from lab.sim.impairment import LinkDirection
 from lab.sim.nat_box import SimNatBox
 from lab.sim.node import Hop, Port, SimNode, SimRouter
 from lab.spec.event import Event, EventType, JsonValue
 from lab.spec.network import Interface, Network, Node, NodeKind
 from lab.spec.seeds import derive_seed, stream
-from nat_models.packet import Packet
+from nat_models.packet import IcmpType, Packet
 
 if TYPE_CHECKING:
     from lab.sim.capture import Capture
@@ -30,9 +30,11 @@ _RUNTIME: Mapping[NodeKind, type[SimNode]] = {
 
 
 class _Flight(NamedTuple):
+    """A packet on its way along a hop, with the number of link directions behind it."""
+
     packet: Packet
     hop: Hop
-    index: int
+    crossed: int
 
 
 class SimNetwork:
@@ -89,7 +91,7 @@ class SimNetwork:
     def _neighbours(self, port: Port, by_place: Mapping[tuple[str, str], Port]) -> dict[str, Hop]:
         """Walk the segment from ``port`` through its switches; return a hop for every address on it."""
         found: dict[str, Hop] = {}
-        waiting = deque([(port.node.name, port.link, ())])
+        waiting: deque[tuple[str, str, tuple[LinkDirection, ...]]] = deque([(port.node.name, port.link, ())])
         crossed = set()
         while waiting:
             sender, label, path = waiting.popleft()
@@ -127,7 +129,9 @@ class SimNetwork:
         Raises:
             socket.gaierror: the name does not exist, or has no address of that family.
         """
-        addresses = [name] if _is_address(name) else sorted(self.spec.dns.get(name, ()), key=lambda a: ":" in a)
+        addresses = (
+            [name] if _is_address(name) else sorted(self.spec.dns.get(name, ()), key=lambda a: ":" in a)
+        )
         wanted = [a for a in addresses if not family or (":" in a) == (family == socket.AF_INET6)]
         if not wanted:
             raise socket.gaierror(socket.EAI_NONAME, f"no such name in this network: {name}")
@@ -156,7 +160,10 @@ class SimNetwork:
             self.capture.record_drop(self.loop.time(), where, packet, reason)
 
     def host(self, name: str) -> SimHost:
-        """Return a host by name (KeyError or TypeError if there is no such host: the plan was checked before)."""
+        """Return a host by name (KeyError or TypeError if there is no such host.
+
+        The plan was checked before).
+        """
         node = self.nodes[name]
         if not isinstance(node, SimHost):
             raise TypeError(f"{name} is a {node.spec.kind.value}, not a host")
@@ -198,12 +205,17 @@ class SimNetwork:
         now = self.loop.time()
         direction = hop.path[index]
         decision = direction.transmit(packet, now)
-        if not decision.deliveries:
-            self._not_delivered(flight, decision)
+        if decision.reason:
+            self.drop(packet, direction.label, decision.reason)
+            if decision.mtu:
+                sender = hop.path[0].label.rpartition(" from ")[2]
+                self.nodes[sender].send_icmp_error(IcmpType.FRAGMENTATION_NEEDED, packet, decision.mtu)
             return
+        for fragment, reason in decision.lost:
+            self.drop(fragment, direction.label, reason)
         last = index + 1 == len(hop.path)
-        onward = flight if last else _Flight(packet, hop, index + 1)
-        for when in decision.deliveries:
+        for when, delivered in decision.deliveries:
+            onward = flight if last and delivered is packet else _Flight(delivered, hop, index + 1)
             if when > now or (last and not hop.target.node.forwards):
                 self.loop.post(when, self._arrive if last else self._cross, onward)
             elif last:
@@ -211,20 +223,12 @@ class SimNetwork:
             else:
                 self._cross(onward)
 
-    def _not_delivered(self, flight: _Flight, decision: Decision) -> None:
-        packet, hop, index = flight
-        for fragment in decision.fragments:
-            self._cross(_Flight(fragment, hop, index))
-        if decision.reason:
-            self.drop(packet, hop.path[index].label, decision.reason)
-        if decision.icmp is not None:
-            sender = hop.path[0].label.rpartition(" from ")[2]
-            self.nodes[sender].send_icmp_error(decision.icmp.type, packet, decision.icmp.mtu)
-
     def _arrive(self, flight: _Flight) -> None:
         target = flight.hop.target
         if self.capture is not None:
-            self.capture.record(self.loop.time(), target.node.name, target.link, flight.packet, outbound=False)
+            self.capture.record(
+                self.loop.time(), target.node.name, target.link, flight.packet, outbound=False
+            )
         target.node.receive(flight.packet, target)
 
 

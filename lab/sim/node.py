@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 class Hop(NamedTuple):
-    """How to reach a neighbour: the link directions to cross (more than one through switches), and its interface."""
+    """How to reach a neighbour.
+
+    The link directions to cross (more than one through switches), and its interface.
+    """
 
     path: tuple[LinkDirection, ...]
     target: Port
@@ -128,7 +131,10 @@ class SimNode:
         self.network.transmit(packet, port, via)
 
     def forward(self, packet: Packet) -> None:
-        """Send on a packet that is not for this node: TTL down by one, ICMP time exceeded at zero (RFC 1812 §5.3.1)."""
+        """Send on a packet that is not for this node.
+
+        TTL down by one, ICMP time exceeded at zero (RFC 1812 §5.3.1).
+        """
         if packet.ttl <= 1:
             self.network.drop(packet, self.name, "time to live exceeded")
             self.send_icmp_error(IcmpType.TIME_EXCEEDED, packet)
@@ -173,7 +179,10 @@ class SimNode:
 
 
 class SimRouter(SimNode):
-    """Forwards by its routing table. A destination without a route vanishes silently, as beyond an ISP's edge."""
+    """Forwards by its routing table.
+
+    A destination without a route vanishes silently, as beyond an ISP's edge.
+    """
 
     forwards = True
 

@@ -1,8 +1,8 @@
 """The one place where names inside third-party libraries are replaced, so that they run in virtual time.
 
-aioice runs unmodified but for module globals that reach for the machine: its addresses, its randomness, its clock.
-Each is bound to the current host's. A name that a new release no longer has is an error here, not a silent leak of
-the real world into a run.
+aioice runs unmodified but for module globals that reach for the machine: its addresses, its randomness, its
+clock. Each is bound to the current host's. A name that a new release no longer has is an error here, not a
+silent leak of the real world into a run.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def aioice_on_simulated_hosts() -> Iterator[None]:
     try:
         for module, name, replacement in _REPLACEMENTS:
             if not hasattr(module, name):
-                raise HostNotReady(f"{module.__name__} has no {name!r}: install the aioice release that pyproject pins")
+                raise HostNotReady(
+                    f"{module.__name__} has no {name!r}: install the aioice release that pyproject pins"
+                )
             replaced.append((module, name, getattr(module, name)))
             setattr(module, name, replacement)
         yield

@@ -18,7 +18,10 @@ class _Command(BaseModel):
 
 
 class MediaPlan(_Command):
-    """Datagrams to send each way once connected: ``packets`` of ``size`` bytes, ``interval`` seconds apart."""
+    """Datagrams to send each way once connected.
+
+    ``packets`` of ``size`` bytes, ``interval`` seconds apart.
+    """
 
     packets: int = Field(default=5, ge=0, le=10_000_000)
     interval: float = Field(default=0.02, gt=0)
@@ -28,8 +31,8 @@ class MediaPlan(_Command):
 class CandidatePolicy(_Command):
     """Which candidates an endpoint may gather, and over which transports it tries to reach the TURN server.
 
-    ``turn_transports`` are tried in order until one gives an allocation (an ICE library that takes one server at a
-    time cannot try them at once).
+    ``turn_transports`` are tried in order until one gives an allocation (an ICE library that takes one server
+    at a time cannot try them at once).
     """
 
     candidates: Literal["all", "no-relay", "relay-only"] = "all"
@@ -38,7 +41,10 @@ class CandidatePolicy(_Command):
 
 
 class Answer(_Command):
-    """Prepare to answer a call of this name; checks start ``check_delay`` seconds after the answer is sent."""
+    """Prepare to answer a call of this name.
+
+    Checks start ``check_delay`` seconds after the answer is sent.
+    """
 
     command: Literal["answer"] = "answer"
     call: str

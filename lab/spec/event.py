@@ -1,8 +1,8 @@
 """The one event schema (version 1), and the words events may be named with.
 
-An event says that something happened to somebody at some time. Everything the lab measures, prints or draws is a
-function of the stored events. One JSON object a line; keys in fixed order; times in seconds of the run's one
-monotonic clock, rounded to the nanosecond, so that equal runs are equal bytes.
+An event says that something happened to somebody at some time. Everything the lab measures, prints or draws
+is a function of the stored events. One JSON object a line; keys in fixed order; times in seconds of the run's
+one monotonic clock, rounded to the nanosecond, so that equal runs are equal bytes.
 """
 
 from __future__ import annotations
@@ -54,7 +54,10 @@ class EventType(enum.StrEnum):
 
 
 class PathClass(enum.StrEnum):
-    """Which way media went, by the selected candidates of both sides (RFC 8445 §5.1.1; see lab.measure.calls)."""
+    """Which way media went, by the selected candidates of both sides (RFC 8445 §5.1.1.
+
+    See lab.measure.calls).
+    """
 
     HOST = "host"
     PEER_REFLEXIVE = "peer-reflexive"

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 class GilbertElliott:
     """Burst loss: a two-state chain stepped once a packet (Gilbert 1960, Elliott 1963).
 
-    ``good_to_bad`` and ``bad_to_good`` are transition probabilities a packet, ``loss_good`` and ``loss_bad`` the
-    loss probability in each state. Mean loss is (p·loss_bad + r·loss_good)/(p + r), mean burst length 1/r packets.
+    ``good_to_bad`` and ``bad_to_good`` are transition probabilities a packet, ``loss_good`` and ``loss_bad``
+    the loss probability in each state. Mean loss is (p·loss_bad + r·loss_good)/(p + r), mean burst length 1/r
+    packets.
     """
 
     good_to_bad: float
@@ -31,10 +32,11 @@ class JitterOrder(enum.Enum):
 class Impairment:
     """One direction of one link. Everything off is a perfect wire of no delay.
 
-    ``delay`` and ``jitter`` in seconds: each packet takes delay ± jitter, uniform. ``loss``, ``duplicate`` and
-    ``reorder`` are shares in 0..1; a reordered packet is sent at once, ahead of those in flight
-    (``reorder_gap`` seconds early at most). ``loss_block`` = (lost, block): exactly ``lost`` of every ``block``
-    packets. ``rate`` in bits a second with a queue of ``queue`` bytes (tail drop); 0 is unlimited. ``mtu`` in bytes.
+    ``delay`` and ``jitter`` in seconds: each packet takes delay ± jitter, uniform. ``loss``, ``duplicate``
+    and ``reorder`` are shares in 0..1; a reordered packet is sent at once, ahead of those in flight
+    (``reorder_gap`` seconds early at most). ``loss_block`` = (lost, block): exactly ``lost`` of every
+    ``block`` packets. ``rate`` in bits a second with a queue of ``queue`` bytes (tail drop); 0 is unlimited.
+    ``mtu`` in bytes.
     """
 
     delay: float = 0.0

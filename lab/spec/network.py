@@ -50,8 +50,8 @@ class Route:
 class Node:
     """One node. ``interfaces`` in link order; ``options`` are the role's own settings, JSON-able.
 
-    ``nat`` is set on NAT boxes alone; ``external_addresses`` are the addresses a NAT box translates to (its outside
-    interface's, and more where it has a pool).
+    ``nat`` is set on NAT boxes alone; ``external_addresses`` are the addresses a NAT box translates to (its
+    outside interface's, and more where it has a pool).
     """
 
     name: str
@@ -66,7 +66,10 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """A cable between two nodes. ``forward`` is what packets from ``a`` to ``b`` meet, ``backward`` the other way."""
+    """A cable between two nodes.
+
+    ``forward`` is what packets from ``a`` to ``b`` meet, ``backward`` the other way.
+    """
 
     label: str
     a: str

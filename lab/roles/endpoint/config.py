@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nat_models.packet import TransportAddress
@@ -9,9 +10,9 @@ from nat_models.packet import TransportAddress
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnServers:
-    """The TURN server's address for each transport that it is reachable over, and the long-term credentials."""
+    """The TURN server's address for each transport it is reachable over; long-term credentials."""
 
-    addresses: dict[str, TransportAddress] = field(default_factory=dict)
+    addresses: Mapping[str, TransportAddress] = field(default_factory=dict)
     username: str = "callpath"
     password: str = "callpath-password"  # noqa: S105 - the lab's own relay
 

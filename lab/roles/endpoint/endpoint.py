@@ -7,7 +7,13 @@ from collections.abc import Coroutine
 from typing import Any
 
 from lab.errors import WireFormatError
-from lab.protocols.signalling import MAX_LINE_BYTES, IceDescription, Signal, encode_signal, parse_signal_untrusted
+from lab.protocols.signalling import (
+    MAX_LINE_BYTES,
+    IceDescription,
+    Signal,
+    encode_signal,
+    parse_signal_untrusted,
+)
 from lab.roles.context import RoleContext
 from lab.roles.endpoint.config import EndpointConfig
 from lab.roles.endpoint.ice_call import IceCall
@@ -64,26 +70,40 @@ class Endpoint:
             case HangUp():
                 await self._hang_up(command.call)
             case _:
-                self._context.emit(EventType.ROLE_FAILED, call=command.call, error=f"no call {command.call!r}")
+                self._context.emit(
+                    EventType.ROLE_FAILED, call=command.call, error=f"no call {command.call!r}"
+                )
 
     # Calls
 
     async def _dial(self, command: Dial) -> None:
-        self._context.emit(EventType.CALL_STARTED, call=command.call, caller=self._config.name, callee=command.to)
+        self._context.emit(
+            EventType.CALL_STARTED, call=command.call, caller=self._config.name, callee=command.to
+        )
         call = self._new_call(command.call, command, controlling=True)
         answered = self._answers[command.call] = asyncio.get_running_loop().create_future()
         self._send(
-            Signal(kind="offer", sender=self._config.name, to=command.to, call=call.name, ice=await call.gather())
+            Signal(
+                kind="offer", sender=self._config.name, to=command.to, call=call.name, ice=await call.gather()
+            )
         )
         remote = await answered
         await self._establish(call, remote, command.check_delay, command.media)
 
     async def _answer(self, offer: Signal, remote: IceDescription) -> None:
         settings = self._prepared.pop(offer.call, Answer(call=offer.call))
-        self._context.emit(EventType.CALL_STARTED, call=offer.call, caller=offer.sender, callee=self._config.name)
+        self._context.emit(
+            EventType.CALL_STARTED, call=offer.call, caller=offer.sender, callee=self._config.name
+        )
         call = self._new_call(offer.call, settings, controlling=False)
         self._send(
-            Signal(kind="answer", sender=self._config.name, to=offer.sender, call=call.name, ice=await call.gather())
+            Signal(
+                kind="answer",
+                sender=self._config.name,
+                to=offer.sender,
+                call=call.name,
+                ice=await call.gather(),
+            )
         )
         await self._establish(call, remote, settings.check_delay, settings.media)
 
@@ -112,14 +132,23 @@ class Endpoint:
         self._writer.write(encode_signal(signal))
 
     def _received(self, signal: Signal) -> None:
-        self._context.emit(EventType.SIGNAL_RECEIVED, call=signal.call, kind=signal.kind, sender=signal.sender)
+        self._context.emit(
+            EventType.SIGNAL_RECEIVED, call=signal.call, kind=signal.kind, sender=signal.sender
+        )
         answered = self._answers.get(signal.call)
         if signal.kind == "offer" and signal.ice is not None:
             self._spawn(self._answer(signal, signal.ice))
-        elif signal.kind == "answer" and signal.ice is not None and answered is not None and not answered.done():
+        elif (
+            signal.kind == "answer"
+            and signal.ice is not None
+            and answered is not None
+            and not answered.done()
+        ):
             answered.set_result(signal.ice)
         elif signal.kind == "unknown":
-            self._context.emit(EventType.CALL_ENDED, call=signal.call, reason=f"{signal.sender} is not registered")
+            self._context.emit(
+                EventType.CALL_ENDED, call=signal.call, reason=f"{signal.sender} is not registered"
+            )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -16,6 +16,7 @@ from lab.roles.endpoint.config import EndpointConfig
 from lab.roles.endpoint.media import encode_media, parse_media_untrusted
 from lab.spec.command import CandidatePolicy, MediaPlan
 from lab.spec.event import EventType, JsonValue
+from nat_models.packet import TransportAddress
 
 if TYPE_CHECKING:
     from lab.roles.context import RoleContext
@@ -49,7 +50,7 @@ class IceCall:
         self._tasks: list[asyncio.Task[None]] = []
 
     def _emit(self, type_: EventType, **data: JsonValue) -> None:
-        self._context.emit(type_, call=self.name, **data)
+        self._context.emit(type_, call=self.name, **data)  # type: ignore[arg-type]  # data has no reserved key
 
     # Gathering
 
@@ -59,12 +60,15 @@ class IceCall:
         Where the policy wants a relay, its transports are tried in order until one gives an allocation.
         """
         transports = self._transports()
+        stun = self._config.stun
         for number, transport in enumerate(transports):
-            connection = self._new_connection(transport)
-            await self._gather_once(connection, transport)
+            connection = self._new_connection(transport, stun)
+            await self._gather_once(connection, transport, stun is not None)
             types = {candidate.type for candidate in connection.local_candidates}
             if transport == "" or "relay" in types or number + 1 == len(transports):
                 break
+            if "srflx" not in types:
+                stun = None  # it did not answer; asking again would cost aioice's five seconds again
             await connection.close()
         self._connection = connection
         observe_checks(connection, self)
@@ -80,12 +84,12 @@ class IceCall:
             return [""]
         return [t for t in self._policy.turn_transports if t in turn.addresses] or [""]
 
-    def _new_connection(self, transport: str) -> aioice.Connection:
+    def _new_connection(self, transport: str, stun: TransportAddress | None) -> aioice.Connection:
         turn = self._config.turn if transport else None
         relay_only = self._policy.candidates == "relay-only"
         return aioice.Connection(
             ice_controlling=self._controlling,
-            stun_server=self._config.stun,
+            stun_server=stun,
             turn_server=turn.addresses[transport] if turn else None,
             turn_username=turn.username if turn else None,
             turn_password=turn.password if turn else None,
@@ -95,30 +99,35 @@ class IceCall:
             transport_policy=TransportPolicy.RELAY if relay_only else TransportPolicy.ALL,
         )
 
-    async def _gather_once(self, connection: aioice.Connection, transport: str) -> None:
+    async def _gather_once(self, connection: aioice.Connection, transport: str, stun: bool) -> None:
         started = self._loop.time()
         self._emit(
             EventType.ICE_GATHERING,
             policy=self._policy.candidates,
-            stun=self._config.stun is not None,
+            stun=stun,
             turn=bool(transport),
             transport=transport,
         )
         await connection.gather_candidates()
         for candidate in connection.local_candidates:
-            self._emit(EventType.ICE_CANDIDATE, side="local", **_describe(candidate), priority=candidate.priority)
+            self._emit(
+                EventType.ICE_CANDIDATE, side="local", **_describe(candidate), priority=candidate.priority
+            )
         types: list[JsonValue] = [*sorted({c.type for c in connection.local_candidates})]
         self._emit(
             EventType.ICE_GATHERED,
             count=len(connection.local_candidates),
             types=types,
-            seconds=self._loop.time() - started,
+            seconds=_elapsed(self._loop, started),
         )
 
     # Checking
 
     async def connect(self, remote: IceDescription, delay: float) -> bool:
-        """Run the checks against the peer's candidates, ``delay`` seconds from now; return whether a pair was selected."""
+        """Run the checks against the peer's candidates, ``delay`` seconds from now.
+
+        Return whether a pair was selected.
+        """
         connection = self._connection
         assert connection is not None, "gather() comes first"
         connection.remote_username, connection.remote_password = remote.username_fragment, remote.password
@@ -167,9 +176,11 @@ class IceCall:
         self._connected_at = self._loop.time()
         pair = connection._nominated[1]  # noqa: SLF001 - aioice tells the outcome nowhere else
         self._emit(
-            EventType.ICE_SELECTED, local=_describe(pair.local_candidate), remote=_describe(pair.remote_candidate)
+            EventType.ICE_SELECTED,
+            local=_describe(pair.local_candidate),
+            remote=_describe(pair.remote_candidate),
         )
-        self._emit(EventType.ICE_CONNECTED, seconds=self._connected_at - self._began)
+        self._emit(EventType.ICE_CONNECTED, seconds=_elapsed(self._loop, self._began))
 
     # Media and consent
 
@@ -195,13 +206,13 @@ class IceCall:
                 return
             except WireFormatError:
                 continue
-            delay = round(self._loop.time() - packet.sent, 9)
+            delay = _elapsed(self._loop, packet.sent)
             self._emit(EventType.MEDIA_RECEIVED, sequence=packet.sequence, bytes=len(data), delay=delay)
 
     async def _watch_consent(self, connection: aioice.Connection) -> None:
         event = await connection.get_event()
         if isinstance(event, aioice.ConnectionClosed):
-            self._emit(EventType.ICE_CONSENT_LOST, since_connected=self._loop.time() - self._connected_at)
+            self._emit(EventType.ICE_CONSENT_LOST, since_connected=_elapsed(self._loop, self._connected_at))
 
     async def close(self) -> None:
         """Free the sockets and the allocation; losing consent afterwards is no event."""
@@ -213,3 +224,8 @@ class IceCall:
 
 def _describe(candidate: Candidate) -> dict[str, JsonValue]:
     return {"type": candidate.type, "address": f"{candidate.host}:{candidate.port}"}
+
+
+def _elapsed(loop: asyncio.AbstractEventLoop, since: float) -> float:
+    """Return the seconds since then, without the noise of binary fractions below a nanosecond."""
+    return round(loop.time() - since, 9)

@@ -1,4 +1,7 @@
-"""Media datagrams: RTP-shaped (RFC 3550 §5.1), carrying the time they were sent, so that the delay is measured."""
+"""Media datagrams.
+
+RTP-shaped (RFC 3550 §5.1), carrying the time they were sent, so that the delay is measured.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,13 @@ class MediaPacket(NamedTuple):
 def encode_media(sequence: int, sent: float, size: int) -> bytes:
     """Return a datagram of ``size`` bytes (24 at least)."""
     header = _HEADER.pack(
-        _VERSION_2, _PCMU, sequence & 0xFFFF, sequence * _SAMPLES_A_PACKET & 0xFFFFFFFF, _MAGIC, sequence, sent
+        _VERSION_2,
+        _PCMU,
+        sequence & 0xFFFF,
+        sequence * _SAMPLES_A_PACKET & 0xFFFFFFFF,
+        _MAGIC,
+        sequence,
+        sent,
     )
     return header.ljust(size, b"\xff")
 

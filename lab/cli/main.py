@@ -1,0 +1,92 @@
+"""``callpath``.
+
+The command line. Commands are found by name and imported when called, so that help is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Final
+
+import click
+
+import lab
+from lab.errors import CallpathError, did_you_mean
+
+COMMANDS: Final = {
+    "predict": "Which paths a pair of NATs makes possible, from their models alone.",
+    "run": "Run a scenario in virtual time and show what came of it.",
+    "show": "Print a topology as it will be built: nodes, addresses, links, routes.",
+}
+
+EXIT_INTERNAL: Final = 70
+EXIT_INTERRUPTED: Final = 130
+
+
+class LazyCommands(click.Group):
+    """Commands whose modules are imported when they are used; help needs their names and one line alone."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands' names."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"lab.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that was named, or suggest one."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"no command {args[0]!r}; {did_you_mean(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands' one-line help without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(lab.__version__, prog_name="callpath")
+def cli() -> None:
+    """Run a calling scenario on a described network.
+
+    Which path the media took, and whether the promise holds.
+    """
+
+
+def main() -> None:
+    """Run the command line and exit with the code of DESIGN's table: see :mod:`lab.errors`."""
+    sys.exit(run_command_line(sys.argv[1:]))
+
+
+def run_command_line(arguments: list[str]) -> int:
+    """Run one command; return the exit code. Errors are told on standard error, never as a traceback."""
+    try:
+        result = cli.main(arguments, prog_name="callpath", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except CallpathError as error:
+        click.echo(f"callpath: {error}", err=True)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("callpath: interrupted", err=True)
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        if os.environ.get("CALLPATH_TRACEBACK"):
+            raise
+        click.echo(
+            f"callpath: internal error: {type(error).__name__}: {error}\n"
+            "  this is a fault of callpath; run again with CALLPATH_TRACEBACK=1 and report what it prints",
+            err=True,
+        )
+        return EXIT_INTERNAL
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,36 @@
+"""``--set NAME=VALUE[,VALUE...]``: values as JSON where they are JSON, else as text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from lab.errors import Problem, UsageError
+from lab.spec.event import JsonValue
+
+
+def parse_assignments(assignments: Iterable[str]) -> dict[str, list[JsonValue]]:
+    """Return the values by name.
+
+    Raises:
+        UsageError: an assignment without a name or a value; all of them at once.
+    """
+    found: dict[str, list[JsonValue]] = {}
+    problems = []
+    for text in assignments:
+        name, equals, values = text.partition("=")
+        if not (name.strip() and equals and values):
+            problems.append(Problem(f"--set {text}", "not an assignment", "NAME=VALUE or NAME=VALUE,VALUE"))
+            continue
+        found[name.strip()] = [_value(value.strip()) for value in values.split(",")]
+    if problems:
+        raise UsageError(*problems)
+    return found
+
+
+def _value(text: str) -> JsonValue:
+    try:
+        value: JsonValue = json.loads(text)
+    except ValueError:
+        return text
+    return value

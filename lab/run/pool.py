@@ -1,0 +1,64 @@
+"""Trials over processes: results come as they are done, an interrupt keeps those that came."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from typing import Final
+
+from lab.run.trial import TrialResult, run_trial
+from lab.spec.trial import Trial
+
+_BATCH: Final = 8
+"""Trials a message to a worker: one takes a few milliseconds, a message nearly one."""
+
+_QUEUED_PER_WORKER: Final = 3
+"""Batches in flight a worker: enough that none waits, few enough that an interrupt stops soon."""
+
+
+def run_trials(trials: Sequence[Trial], *, jobs: int = 0) -> Iterator[tuple[int, TrialResult]]:
+    """Yield (position in ``trials``, result), in order of completion.
+
+    Args:
+        trials: what to run; each is a pure function of itself, so the order does not matter.
+        jobs: processes; 0 is one a core, 1 runs in this process.
+    """
+    jobs = jobs or os.cpu_count() or 1
+    if jobs == 1 or len(trials) <= 1:
+        for position, trial in enumerate(trials):
+            yield position, run_trial(trial)
+        return
+    executor = ProcessPoolExecutor(
+        max_workers=min(jobs, len(trials)), initializer=_leave_interrupts_to_the_parent
+    )
+    try:
+        yield from _feed(executor, trials, jobs)
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _feed(executor: Executor, trials: Sequence[Trial], jobs: int) -> Iterator[tuple[int, TrialResult]]:
+    batches = iter(
+        [range(start, min(start + _BATCH, len(trials))) for start in range(0, len(trials), _BATCH)]
+    )
+    running: dict[Future[list[TrialResult]], range] = {}
+    while True:
+        for batch in batches:
+            running[executor.submit(_run_batch, [trials[position] for position in batch])] = batch
+            if len(running) >= jobs * _QUEUED_PER_WORKER:
+                break
+        if not running:
+            return
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            yield from zip(running.pop(future), future.result(), strict=True)
+
+
+def _run_batch(trials: list[Trial]) -> list[TrialResult]:
+    return [run_trial(trial) for trial in trials]
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,63 @@
+"""Run one trial: a pure function from a frozen description to events. It reads and writes nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from lab.measure.calls import CallRecord, calls_of
+from lab.run.plan import load_scenario
+from lab.sim.capture import Capture
+from lab.sim.lab import simulate
+from lab.spec.event import Event
+from lab.spec.find import load_topology
+from lab.spec.trial import Trial
+
+_load_scenario = lru_cache(maxsize=8)(load_scenario)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialResult:
+    """What a trial gave.
+
+    Its events as JSON lines, the calls in them, and why it is invalid ("" if it is not).
+    """
+
+    trial: Trial
+    events: str
+    calls: Sequence[CallRecord]
+    invalid: str = ""
+    pcapng: bytes = b""
+
+
+def run_trial(trial: Trial) -> TrialResult:
+    """Run a trial in virtual time.
+
+    Raises:
+        UsageError: the topology or the scenario cannot be used.
+    """
+    network = load_topology(trial.topology, trial.parameters)
+    capture = Capture(network) if trial.capture else None
+    scenario = _load_scenario(trial.scenario)
+    events, invalid = simulate(
+        network,
+        scenario,
+        trial.cell,
+        run_seed=trial.run_seed,
+        trial_key=trial.key,
+        deadline=trial.deadline,
+        event_budget=trial.event_budget,
+        capture=capture,
+    )
+    return TrialResult(
+        trial=trial,
+        events=_as_lines(events, trial.key),
+        calls=calls_of(events),
+        invalid=invalid,
+        pcapng=capture.to_pcapng() if capture else b"",
+    )
+
+
+def _as_lines(events: Sequence[Event], key: str) -> str:
+    return "".join(event.to_json(key) + "\n" for event in events)
