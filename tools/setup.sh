@@ -58,6 +58,11 @@ usable() {
         [ "$(cat "$venv/.made-in" 2>/dev/null)" = "$(pwd -P)" ]
 }
 
+# A linked .venv is looked after where it lives.
+if [ -L "$venv" ] && [ -x "$venv/bin/python" ]; then
+    exit 0
+fi
+
 python=$(choose_python)
 # An environment that works is kept with the interpreter it has; only a named PYTHON replaces it.
 if [ -z "${PYTHON:-}" ] && usable; then
