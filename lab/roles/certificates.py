@@ -1,0 +1,156 @@
+"""Certificates for TLS inside the lab: an authority of its own, and server certificates signed by it.
+
+Every certificate for the same names has the same size in every process: RSA keys, serial numbers of a fixed
+length, fixed dates. In virtual time the size of a handshake decides when it ends, so a size that varied
+would make runs differ. Keys are made when first needed, one pair for the authority and one for all servers,
+once a process.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import ipaddress
+import ssl
+import tempfile
+from typing import TYPE_CHECKING, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+KEY_BITS: Final = 2048
+
+# A wall clock that is wrong in either direction must not fail a run (RFC 5280 §4.1.2.5: the last date means
+# "never").
+_NOT_BEFORE: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+_NOT_AFTER: Final = dt.datetime(9999, 12, 31, 23, 59, 59, tzinfo=dt.UTC)
+
+_AUTHORITY_SERIAL: Final = 0x4C61_6200_0000_0001
+"""Serial numbers count from here: eight bytes each, whatever their number."""
+
+
+class CertificateAuthority:
+    """A certificate authority whose private key never leaves the process."""
+
+    def __init__(self) -> None:
+        self._key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
+        self._server_key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
+        self._name = _name("Callpath lab authority")
+        self._last_serial = _AUTHORITY_SERIAL
+        self._certificate = self._make_own()
+        self._contexts: dict[tuple[str, ...], ssl.SSLContext] = {}
+
+    @property
+    def certificate_pem(self) -> bytes:
+        """The authority's certificate, for the trust store of a program outside the lab's process."""
+        return self._certificate.public_bytes(serialization.Encoding.PEM)
+
+    def client_context(self) -> ssl.SSLContext:
+        """Return a context that verifies servers, by name or address, against this authority alone."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=self.certificate_pem.decode())
+        return context
+
+    def server_context(self, names: Iterable[str]) -> ssl.SSLContext:
+        """Return the context of a server known by these DNS names and IP addresses (one for equal names).
+
+        Raises:
+            ValueError: no name, or a DNS name that is not ASCII.
+        """
+        wanted = tuple(sorted(set(names)))
+        if wanted not in self._contexts:
+            self._contexts[wanted] = self._make_server_context(wanted)
+        return self._contexts[wanted]
+
+    def server_pem(self, names: Iterable[str]) -> bytes:
+        """Return private key and certificate chain for these names, for a server in another process."""
+        key = self._server_key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        certificate = self._issue(tuple(sorted(set(names))))
+        return key + certificate.public_bytes(serialization.Encoding.PEM) + self.certificate_pem
+
+    def _make_server_context(self, names: tuple[str, ...]) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.num_tickets = 0  # nobody resumes here, and the encoding of a ticket varies in size
+        context.options |= ssl.OP_NO_TICKET
+        with tempfile.NamedTemporaryFile(suffix=".pem") as file:  # load_cert_chain reads files only
+            file.write(self.server_pem(names))
+            file.flush()
+            context.load_cert_chain(file.name)
+        return context
+
+    def _make_own(self) -> x509.Certificate:
+        usage = x509.KeyUsage(
+            digital_signature=True,
+            key_cert_sign=True,
+            crl_sign=True,
+            content_commitment=False,
+            key_encipherment=False,
+            data_encipherment=False,
+            key_agreement=False,
+            encipher_only=False,
+            decipher_only=False,
+        )
+        return (
+            self._builder(self._name, self._key.public_key())
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(usage, critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    def _issue(self, names: tuple[str, ...]) -> x509.Certificate:
+        if not names:
+            raise ValueError("a server certificate needs at least one name")
+        authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        return (
+            self._builder(_name("Callpath lab server"), self._server_key.public_key())
+            .add_extension(
+                x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False
+            )
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(authority, critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    def _builder(self, subject: x509.Name, key: rsa.RSAPublicKey) -> x509.CertificateBuilder:
+        self._last_serial += 1
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key)
+            .serial_number(self._last_serial)
+            .not_valid_before(_NOT_BEFORE)
+            .not_valid_after(_NOT_AFTER)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        )
+
+
+@functools.cache
+def lab_authority() -> CertificateAuthority:
+    """Return this process's authority; the first call takes the tenth of a second that two RSA keys need."""
+    return CertificateAuthority()
+
+
+@functools.cache
+def lab_client_context() -> ssl.SSLContext:
+    """Return this process's context for clients that trust the lab's authority."""
+    return lab_authority().client_context()
+
+
+def _name(common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
