@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
@@ -50,6 +51,7 @@ def encode_ip(packet: Packet) -> bytes:
     return _ipv4(packet, source, destination, upper)
 
 
+@lru_cache(maxsize=4096)
 def _packed(address: str) -> bytes:
     return ip_address(address.partition("%")[0]).packed  # a zone is of the host, not of the wire
 
