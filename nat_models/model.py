@@ -1,8 +1,8 @@
 """What a NAT box is: the axes of RFC 4787, RFC 5382 and RFC 6888 as enums, and one frozen record of them.
 
-Classic names (full-cone, symmetric ...) are presets (:mod:`nat_models.presets`), not values here: they say too
-little. Two axes on which independent implementations differ are settings of their own, shown with every result:
-:class:`FilterScope` and :class:`ReplyReuse`.
+Classic names (full-cone, symmetric ...) are presets (:mod:`nat_models.presets`), not values here: they say
+too little. Two axes on which independent implementations differ are settings of their own, shown with every
+result: :class:`FilterScope` and :class:`ReplyReuse`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class FilterScope(enum.Enum):
 
 
 class ReplyReuse(enum.Enum):
-    """From which mapping an internal endpoint's packet to R leaves, after R's packet was admitted by a mapping.
+    """From which mapping an internal endpoint's packet to R leaves, after one of R's was admitted.
 
     OFF: by the mapping rule alone (table NATs). INBOUND_FIRST: by the mapping that R came in on, always.
     EXISTING_FLOW_FIRST: an outbound flow to R that existed before wins; else the mapping R came in on
@@ -57,9 +57,10 @@ class PortAssignment(enum.Enum):
 
     PRESERVE keeps the internal port and takes another one when it is in use. PRESERVE_OVERLOAD keeps it even
     then, so that two internal endpoints share one external port ("port overloading": breaks REQ-3).
-    PRESERVE_SYMMETRIC keeps it for the first destination and takes a random one for every further mapping of the
-    same internal endpoint. SEQUENTIAL counts up; RANDOM draws from the range; CONTIGUOUS keeps the distance of
-    consecutive internal ports; PORT_BLOCK gives each internal host a block of its own (RFC 6888 REQ-14, RFC 7422).
+    PRESERVE_SYMMETRIC keeps it for the first destination and takes a random one for every further mapping of
+    the same internal endpoint. SEQUENTIAL counts up; RANDOM draws from the range; CONTIGUOUS keeps the
+    distance of consecutive internal ports; PORT_BLOCK gives each internal host a block of its own (RFC 6888
+    REQ-14, RFC 7422).
     """
 
     PRESERVE = "preserve"
@@ -116,18 +117,27 @@ class Unsolicited(enum.Enum):
 class Lifetimes:
     """How long idle state lives, in seconds, and what refreshes it.
 
-    ``udp`` is the lifetime of a UDP mapping that saw packets both ways, ``udp_unreplied`` of one that saw only
-    outbound packets (connection tracking tells them apart; most tables do not: equal values). ``udp_by_port``
-    gives other values by destination port (RFC 4787 REQ-5a). TCP values: RFC 5382 REQ-5. ``icmp``: RFC 5508 §3.2.
+    ``udp`` is the lifetime of a UDP mapping that saw packets both ways, ``udp_unreplied`` of one that saw
+    only outbound packets: connection tracking tells them apart, most tables do not (None: the same as
+    ``udp``).
+    ``udp_by_port`` gives other values by destination port (RFC 4787 REQ-5a). ``udp_stream_after``: a mapping
+    that saw packets both ways gets ``udp`` only from a packet at least that many seconds after its first
+    (Linux: 2 s). TCP values: RFC 5382 REQ-5. ``icmp``: RFC 5508 §3.2.
     """
 
     udp: float = 300.0
-    udp_unreplied: float = 300.0
+    udp_unreplied: float | None = None
     udp_by_port: tuple[tuple[int, float], ...] = ()
+    udp_stream_after: float = 0.0
     udp_refresh: Refresh = Refresh.OUTBOUND
     tcp_established: float = 7440.0
     tcp_transitory: float = 240.0
     icmp: float = 60.0
+
+    @property
+    def unreplied(self) -> float:
+        """The lifetime in seconds of a UDP mapping that saw only outbound packets."""
+        return self.udp if self.udp_unreplied is None else self.udp_unreplied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +145,8 @@ class PortPool:
     """The external ports to draw from. ``first`` and ``last`` are inclusive.
 
     ``parity`` keeps even to even and odd to odd (RFC 4787 REQ-4). ``block_size`` ports a host for PORT_BLOCK.
-    ``per_host_limit`` caps the mappings of one internal host (RFC 6888 REQ-4); 0 is no cap. ``hold_down`` is the
-    time in seconds in which a freed port is given to nobody else (RFC 6888 REQ-8).
+    ``per_host_limit`` caps the mappings of one internal host (RFC 6888 REQ-4); 0 is no cap. ``hold_down`` is
+    the time in seconds in which a freed port is given to nobody else (RFC 6888 REQ-8).
     """
 
     first: int = 1024
@@ -154,6 +164,9 @@ class TcpBehaviour:
     ``syn_hold`` (seconds): an unsolicited inbound SYN is held that long, answered by nothing, before
     ``unsolicited`` applies; an outbound SYN to the same remote cancels it (REQ-4). 0 acts at once.
     ``rst_hold`` (seconds): how long a session survives an RST (RFC 7857 §2.2); 0 ends it at once.
+    ``simultaneous_open``: whether an inbound SYN that crosses an outbound one passes (REQ-2).
+    ``pick_up``: whether an outbound segment without a SYN before it makes a session, as Linux does after a
+    reboot.
     """
 
     mapping: Mapping = Mapping.ENDPOINT_INDEPENDENT
@@ -162,10 +175,11 @@ class TcpBehaviour:
     syn_hold: float = 6.0
     rst_hold: float = 0.0
     simultaneous_open: bool = True
+    pick_up: bool = False
 
 
 class Transparency(enum.Enum):
-    """Whether the box translates at all. FIREWALL keeps addresses and only filters; NONE forwards everything."""
+    """Whether the box translates. FIREWALL keeps addresses and only filters; NONE forwards everything."""
 
     TRANSLATE = "translate"
     FIREWALL = "firewall"
@@ -176,7 +190,9 @@ class Transparency(enum.Enum):
 class FirewallRule:
     """One outbound rule, first match wins: ``protocol`` is ``udp``, ``tcp``, ``icmp`` or ``any``.
 
-    ``ports`` are destination ports (empty: all), ``networks`` destination prefixes as text (empty: all).
+    ``action`` is ``accept``, ``drop`` or ``reject``: reject answers TCP with a reset, all else with ICMP
+    "administratively prohibited". ``ports`` are destination ports (empty: all), ``networks`` destination
+    prefixes as text (empty: all).
     """
 
     action: str
@@ -187,7 +203,7 @@ class FirewallRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NatModel:
-    """Everything a box does, every axis on its own. Frozen: a model is a value that can be hashed and pickled."""
+    """Everything a box does, every axis on its own: a value that can be hashed and pickled."""
 
     name: str
     transparency: Transparency = Transparency.TRANSLATE
@@ -203,7 +219,7 @@ class NatModel:
     unsolicited: Unsolicited = Unsolicited.DROP
     tcp: TcpBehaviour = field(default_factory=TcpBehaviour)
     icmp_errors: bool = True
-    """Whether ICMP errors about a mapping's packets are translated and passed (RFC 4787 REQ-12, RFC 5508 §4)."""
+    """Whether ICMP errors about a mapping's packets are translated and passed (RFC 5508 §4)."""
     fragments: bool = True
     """Whether fragments are forwarded, in any order (RFC 4787 REQ-14)."""
     fragment_memory: int = 64

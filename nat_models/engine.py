@@ -1,0 +1,288 @@
+"""The NAT engine: one box, as a function of packets and time.
+
+Theory of operation. A packet that arrives inside is asked for by the outbound rules, finds or makes its
+mapping (:mod:`nat_models.mappings`), opens that mapping's filter for its destination and leaves with the
+mapping's external endpoint. A packet that arrives outside must find a mapping at the endpoint it is
+addressed to, and a permit for its sender there. A packet from inside to one of the box's own external
+addresses does both (hairpin). Time comes with every call and randomness from the generator given at the
+start: equal calls have equal outcomes.
+
+Expiry is lazy: a mapping whose time is past is ended by whatever meets it first, or by :meth:`Nat.wake`.
+
+What is not translated is filtered all the same: IPv6 through a translating box, and everything through a
+firewall, goes by the model's filtering axis with the internal endpoint in place of the mapping (RFC 6092 §3.2
+words it so for IPv6 gateways). TTL and path MTU belong to whoever routes the packets.
+"""
+
+from __future__ import annotations
+
+import random as random_module
+from collections.abc import Sequence
+from ipaddress import ip_address, ip_network
+
+from nat_models.answers import echo_reply, icmp_error, tcp_reset
+from nat_models.expiry import ExpiryQueue
+from nat_models.firewall import OutboundRules
+from nat_models.fragments import FragmentTracker
+from nat_models.held_syns import HeldSyns
+from nat_models.icmp import inbound_error, outbound_error
+from nat_models.mapping_entry import MappingView
+from nat_models.model import Hairpinning, NatModel, Transparency, Unsolicited
+from nat_models.outcome import DroppedError, Emission, NatEvent, NatEventKind, Outcome, Side
+from nat_models.packet import IcmpType, IpProtocol, Packet, format_address
+from nat_models.plane import Plane
+from nat_models.ports import PortAllocator
+from nat_models.tcp_tracking import is_initial_syn
+
+_INSIDE, _OUTSIDE = Side.INSIDE, Side.OUTSIDE
+_AWAY, _OWN, _WITHIN = range(3)
+_PLACES_LIMIT = 65536
+
+CLOSED_TCP_SECONDS = 10.0
+"""How long the flow of a segment that the box reset is remembered (``nf_conntrack_tcp_timeout_close``)."""
+
+
+class Nat:
+    """One NAT box or firewall.
+
+    Args:
+        model: What the box does.
+        external_addresses: The addresses it translates to, as text; empty for a box that does not translate.
+        internal_networks: The networks inside, as text with prefix length. A packet from inside to one of
+        them is
+            handed back unchanged, towards the inside. A network that also holds an external address says
+            nothing about where a packet belongs and is ignored, so that overlapping address spaces work (RFC
+            4787 REQ-7).
+        random: Where random ports come from.
+    """
+
+    def __init__(
+        self,
+        model: NatModel,
+        *,
+        external_addresses: Sequence[str],
+        internal_networks: Sequence[str] = (),
+        random: random_module.Random,
+    ) -> None:
+        self.model = model
+        self.external_addresses = tuple(external_addresses)
+        self._own = frozenset(external_addresses)
+        networks = [ip_network(text) for text in internal_networks]
+        overlapping = {n for n in networks for a in self._own if ip_address(a) in n}
+        self._networks = [network for network in networks if network not in overlapping]
+        self._places: dict[str, int] = {}
+        self._events: list[NatEvent] = []
+        self._queue = ExpiryQueue()
+        translates = model.transparency is Transparency.TRANSLATE
+        v4_addresses = [a for a in external_addresses if ":" not in a]
+        self._ports = PortAllocator(model, v4_addresses, random) if translates else None
+        self._ipv4 = Plane(model, self._queue, self._events, self._ports)
+        self._ipv6 = Plane(model, self._queue, self._events, None)
+        self._passes_all = model.transparency is Transparency.NONE
+        self._rules = OutboundRules(model.outbound_rules) if model.outbound_rules else None
+        self._fragments = FragmentTracker(model.fragment_memory)
+        self._syns = HeldSyns()
+
+    def handle(self, packet: Packet, arrived: Side, now: float) -> Outcome:
+        """Return what becomes of a packet that arrives on one side at ``now``.
+
+        ``now`` is in seconds of a clock that never goes back. The packet itself is not changed; where nothing
+        is translated it is handed on as the same object.
+        """
+        try:
+            if packet.fragment is not None and not self._passes_all:
+                emissions = self._fragment(packet, arrived, now)
+            elif arrived is _OUTSIDE:
+                emissions = self._inward(packet, now)
+            else:
+                emissions = self._outward(packet, now)
+        except DroppedError as dropped:
+            return Outcome(dropped.answers, self._drain(), dropped.reason)
+        if self._events:
+            return Outcome(emissions, self._drain())
+        return Outcome(emissions)
+
+    def next_wake(self) -> float | None:
+        """Return when :meth:`wake` may have something to do: never late, at times early. None: never."""
+        due = self._queue.next_time()
+        for other in (self._syns.next_due(), self._fragments.next_time()):
+            if other is not None and (due is None or other < due):
+                due = other
+        return due
+
+    def wake(self, now: float) -> Outcome:
+        """End what has expired and send what was held back until ``now``."""
+        self._queue.sweep(now)
+        answers = [answer for syn in self._syns.overdue(now) for answer in self._refusal_of(syn)]
+        given_up = self._fragments.expire(now)
+        reason = f"{given_up} fragments given up: the first one never came" if given_up else ""
+        return Outcome(tuple(answers), self._drain(), reason)
+
+    def reboot(self, now: float) -> Outcome:
+        """Lose all state. One event says how many mappings went; they are not reported one by one."""
+        self._queue.sweep(now)
+        event = NatEvent(kind=NatEventKind.REBOOTED, time=now, mappings=len(self.mappings))
+        for plane in (self._ipv4, self._ipv6):
+            for table in plane.tables.values():
+                table.forget_all()
+        if self._ports is not None:
+            self._ports.forget_all()
+        self._queue.forget_all()
+        self._fragments.forget_all()
+        self._syns.forget_all()
+        self._events.append(event)
+        return Outcome((), self._drain())
+
+    @property
+    def mappings(self) -> tuple[MappingView, ...]:
+        """What the box holds; mappings that expired and were not yet noticed are among them."""
+        planes = (self._ipv4, self._ipv6)
+        return tuple(view for plane in planes for table in plane.tables.values() for view in table.views())
+
+    # Inside to outside
+    # ---------------------------------------------------------------------------------------
+
+    def _outward(self, packet: Packet, now: float) -> tuple[Emission, ...]:
+        address = packet.destination[0]
+        place = self._places.get(address)
+        if place is None:
+            place = self._locate(address)
+        if place == _WITHIN:
+            return (Emission(packet, _INSIDE),)
+        if self._rules is not None:
+            self._rules.check(packet)
+        if self._passes_all:
+            return (Emission(packet, _OUTSIDE),)
+        plane = self._ipv6 if ":" in address else self._ipv4
+        if place == _OWN and plane.translates:
+            return self._hairpin(packet, plane, now)
+        return (Emission(self._translated_out(packet, plane, now), _OUTSIDE),)
+
+    def _translated_out(self, packet: Packet, plane: Plane, now: float) -> Packet:
+        if packet.icmp is not None and packet.icmp.is_error:
+            self._check_errors_pass()
+            return outbound_error(packet, plane.tables, now)
+        source = plane.translator(packet).outbound(packet, now)
+        if not plane.translates:
+            return packet
+        if packet.protocol is IpProtocol.TCP:
+            self._syns.cancel(source, packet.destination)
+        return packet.translated(source=source)
+
+    def _hairpin(self, packet: Packet, plane: Plane, now: float) -> tuple[Emission, ...]:
+        """Take a packet from inside to one of the box's own mappings out and in again (RFC 4787 §6)."""
+        if packet.icmp is not None and packet.icmp.type is IcmpType.ECHO_REQUEST:
+            return (Emission(echo_reply(packet), _INSIDE),)
+        if self.model.hairpinning is Hairpinning.NONE:
+            raise DroppedError(
+                f"no hairpinning: {format_address(packet.destination)} is the box's own address"
+            )
+        outside = self._translated_out(packet, plane, now)
+        inside = self._translated_in(outside, plane, now)
+        if self.model.hairpinning is Hairpinning.INTERNAL_SOURCE and outside.icmp is None:
+            inside = inside.translated(source=packet.source)
+        return (Emission(inside, _INSIDE),)
+
+    # Outside to inside
+    # ---------------------------------------------------------------------------------------
+
+    def _inward(self, packet: Packet, now: float) -> tuple[Emission, ...]:
+        if self._passes_all:
+            return (Emission(packet, _INSIDE),)
+        plane = self._ipv6 if ":" in packet.source[0] else self._ipv4
+        if plane.translates and packet.destination[0] not in self._own:
+            raise DroppedError(f"{packet.destination[0]} is not an address of this box")
+        try:
+            return (Emission(self._translated_in(packet, plane, now), _INSIDE),)
+        except DroppedError as dropped:
+            raise self._refused(packet, plane, dropped.reason, now) from None
+
+    def _translated_in(self, packet: Packet, plane: Plane, now: float) -> Packet:
+        if packet.icmp is not None and packet.icmp.is_error:
+            self._check_errors_pass()
+            return inbound_error(packet, plane.tables, now)
+        destination = plane.translator(packet).inbound(packet, now)
+        return packet.translated(destination=destination) if plane.translates else packet
+
+    def _refused(self, packet: Packet, plane: Plane, reason: str, now: float) -> DroppedError:
+        """Return what becomes of an inbound packet that was not admitted."""
+        is_tcp = packet.tcp is not None
+        policy = self.model.tcp.unsolicited if is_tcp else self.model.unsolicited
+        if policy is Unsolicited.INPUT_ACCEPT:
+            return self._accepted(packet, plane, reason, now)
+        hold = self.model.tcp.syn_hold
+        if (
+            packet.tcp is not None
+            and is_initial_syn(packet.tcp.flags)
+            and hold > 0
+            and policy is not Unsolicited.DROP
+        ):
+            if self._syns.hold(packet, now + hold):
+                return DroppedError(
+                    f"held: unsolicited SYN, {reason}; refused in {hold:g} s if none goes out"
+                )
+            return DroppedError(reason)
+        return DroppedError(reason, self._refusal_of(packet))
+
+    def _refusal_of(self, packet: Packet) -> tuple[Emission, ...]:
+        policy = self.model.unsolicited if packet.tcp is None else self.model.tcp.unsolicited
+        answer = None
+        if policy is Unsolicited.ICMP_UNREACHABLE and packet.icmp is None:
+            answer = icmp_error(packet, IcmpType.PORT_UNREACHABLE)
+        elif policy is Unsolicited.RST:
+            answer = tcp_reset(packet)
+        return () if answer is None else (Emission(answer, _OUTSIDE),)
+
+    def _accepted(self, packet: Packet, plane: Plane, reason: str, now: float) -> DroppedError:
+        """Deliver a packet to the box itself, which answers it and remembers the flow."""
+        if not plane.translates or (
+            packet.icmp is not None and packet.icmp.type is not IcmpType.ECHO_REQUEST
+        ):
+            return DroppedError(reason)
+        if packet.icmp is not None:
+            return DroppedError(
+                "delivered to the box itself, which answers the echo request", _outside(echo_reply(packet))
+            )
+        seconds = self.model.lifetimes.unreplied if packet.tcp is None else CLOSED_TCP_SECONDS
+        flows = plane.tables[packet.protocol].flows
+        flows.deliver(packet.destination, packet.source, now, now + seconds)
+        answer = tcp_reset(packet) or icmp_error(packet, IcmpType.PORT_UNREACHABLE)
+        return DroppedError(
+            f"{reason}; delivered to the box itself, which remembers the flow", _outside(answer)
+        )
+
+    # Helpers
+    # -------------------------------------------------------------------------------------------------
+
+    def _fragment(self, packet: Packet, arrived: Side, now: float) -> tuple[Emission, ...]:
+        if not self.model.fragments:
+            raise DroppedError("fragments are not forwarded")
+        if arrived is _OUTSIDE:
+            return self._fragments.handle(packet, arrived, now, lambda first: self._inward(first, now))
+        return self._fragments.handle(packet, arrived, now, lambda first: self._outward(first, now))
+
+    def _check_errors_pass(self) -> None:
+        if not self.model.icmp_errors:
+            raise DroppedError("ICMP errors are not passed")
+
+    def _locate(self, address: str) -> int:
+        place = _AWAY
+        if address in self._own:
+            place = _OWN
+        elif self._networks:
+            parsed = ip_address(address)
+            if any(parsed.version == network.version and parsed in network for network in self._networks):
+                place = _WITHIN
+        if len(self._places) >= _PLACES_LIMIT:
+            self._places.clear()
+        self._places[address] = place
+        return place
+
+    def _drain(self) -> tuple[NatEvent, ...]:
+        events = tuple(self._events)
+        self._events.clear()
+        return events
+
+
+def _outside(answer: Packet | None) -> tuple[Emission, ...]:
+    return () if answer is None else (Emission(answer, _OUTSIDE),)

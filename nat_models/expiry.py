@@ -1,0 +1,46 @@
+"""When mappings end: a queue that packets never touch.
+
+A refresh only moves the time in the mapping. The queue holds one item a mapping, at the expiry it had when
+the item was made; an item that comes up early is put back at the expiry the mapping has now. So a packet
+costs nothing here, and a mapping costs one heap operation a lifetime.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+from nat_models.mapping_entry import MappingEntry
+
+
+class ExpiryQueue:
+    """Every mapping of one box, by a time at which it has certainly not expired yet."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, MappingEntry]] = []
+        self._serial = 0
+
+    def push(self, entry: MappingEntry) -> None:
+        """Have the mapping looked at when it expires, as it stands now. An earlier item of it is harmless."""
+        self._serial += 1
+        heapq.heappush(self._heap, (entry.expires, self._serial, entry))
+
+    def next_time(self) -> float | None:
+        """Return when the next mapping may have expired; it may turn out to have been refreshed."""
+        return self._heap[0][0] if self._heap else None
+
+    def sweep(self, now: float) -> None:
+        """End every mapping that has expired; after this none is left that has."""
+        heap = self._heap
+        while heap and heap[0][0] <= now:
+            entry = heapq.heappop(heap)[2]
+            if not entry.table.holds(entry):
+                continue
+            if entry.expires <= now:
+                entry.table.end(entry, entry.expires)
+            else:
+                entry.table.tidy(entry, now)
+                self.push(entry)
+
+    def forget_all(self) -> None:
+        """Lose all state, as a reboot does."""
+        self._heap.clear()

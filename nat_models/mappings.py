@@ -1,0 +1,287 @@
+"""The mappings of one box for one protocol: by which rule they are found, made, and ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from nat_models.flows import FlowRegister
+from nat_models.mapping_entry import MappingEntry, MappingKey, MappingView, Permit, PermitKey
+from nat_models.model import (
+    Filtering,
+    FilterScope,
+    Mapping,
+    NatModel,
+    PortAssignment,
+    ReplyReuse,
+    Unsolicited,
+)
+from nat_models.outcome import DroppedError, NatEvent, NatEventKind
+from nat_models.packet import IpProtocol, TransportAddress, format_address
+
+if TYPE_CHECKING:
+    from nat_models.expiry import ExpiryQueue
+    from nat_models.ports import PortAllocator
+
+REMEMBERED_ENDS = 1024
+"""External endpoints of ended mappings that are kept for the sake of a good drop reason."""
+
+
+class MappingTable:
+    """The mappings of one protocol and address family.
+
+    Without ``ports`` the table translates nothing: external and internal endpoint are one, and what is left
+    is the state table of a firewall, RFC 4787's filtering without its mapping.
+
+    ``lifetime`` gives the seconds that a new mapping towards a remote lives.
+    """
+
+    def __init__(
+        self,
+        protocol: IpProtocol,
+        model: NatModel,
+        queue: ExpiryQueue,
+        events: list[NatEvent],
+        *,
+        mapping: Mapping,
+        filtering: Filtering,
+        unsolicited: Unsolicited,
+        ports: PortAllocator | None,
+        lifetime: Callable[[TransportAddress], float],
+    ) -> None:
+        self.protocol = protocol
+        self.translates = ports is not None
+        self._independent = mapping is Mapping.ENDPOINT_INDEPENDENT or not self.translates
+        self._by_address = mapping is Mapping.ADDRESS_DEPENDENT
+        self.admits_all = filtering is Filtering.ENDPOINT_INDEPENDENT
+        self.admits_address = filtering is Filtering.ADDRESS_DEPENDENT
+        self._ports = ports
+        self._queue = queue
+        self._events = events
+        self._lifetime = lifetime
+        self._per_endpoint = model.filter_scope is FilterScope.PER_ENDPOINT
+        # Where (external endpoint, remote) must be unique an endpoint may need a second mapping for one
+        # remote.
+        self._unique_flows = self.translates and (
+            model.port_assignment is PortAssignment.PRESERVE_OVERLOAD
+            or unsolicited is Unsolicited.INPUT_ACCEPT
+        )
+        reuse = model.reply_reuse if self._unique_flows or not self._independent else ReplyReuse.OFF
+        self._latest_inbound = reuse is ReplyReuse.INBOUND_FIRST
+        self._pairs_inbound = reuse is not ReplyReuse.OFF
+        self._pairs_outbound = self._unique_flows or reuse is ReplyReuse.EXISTING_FLOW_FIRST
+        self._pairs_any = self._pairs_inbound or self._pairs_outbound
+        self.forget_all()
+
+    def forget_all(self) -> None:
+        """Lose all state, as a reboot does; queue and port allocator are told separately."""
+        self._by_key: dict[MappingKey, MappingEntry] = {}
+        self._by_external: dict[TransportAddress, list[MappingEntry]] = {}
+        self._permits_of: dict[TransportAddress, dict[PermitKey, Permit]] = {}
+        self._of_endpoint: dict[TransportAddress, list[MappingEntry]] = {}
+        self._ended: dict[TransportAddress, float] = {}
+        self.flows = FlowRegister(unique=self._unique_flows)
+
+    def holds(self, entry: MappingEntry) -> bool:
+        """Whether the mapping is still in the table."""
+        return entry in self._by_external.get(entry.external, ())
+
+    def views(self) -> Iterator[MappingView]:
+        """Yield what is held, mappings that expired unnoticed included."""
+        for sharers in self._by_external.values():
+            for entry in sharers:
+                yield MappingView(
+                    protocol=self.protocol,
+                    internal=entry.internal,
+                    external=entry.external,
+                    remote=entry.remote,
+                    created=entry.created,
+                    expires=entry.expires,
+                )
+
+    def permit_key(self, remote: TransportAddress) -> PermitKey:
+        """Return what stands for ``remote`` among the permits."""
+        return None if self.admits_all else remote[0] if self.admits_address else remote
+
+    def find(self, external: TransportAddress, remote: TransportAddress, now: float) -> MappingEntry | None:
+        """Return the living mapping behind ``external``; the filter is not asked."""
+        sharers = [entry for entry in self._by_external.get(external, ()) if entry.expires > now]
+        if len(sharers) > 1:
+            sharers = self._in_turn(sharers, external, remote)
+        return sharers[0] if sharers else None
+
+    def outgoing(self, internal: TransportAddress, remote: TransportAddress, now: float) -> MappingEntry:
+        """Return the mapping by which a packet leaves, made if there is none.
+
+        Raises:
+            DroppedError: no port is left.
+        """
+        if self._pairs_any:
+            entry = self.flows.pairs.get((internal, remote))
+            if entry is not None and entry.admits(remote, now):
+                return entry
+        key: MappingKey = internal
+        if not self._independent:
+            key = (internal, remote[0] if self._by_address else remote)
+        entry = self._by_key.get(key)
+        if entry is None or entry.expires <= now:
+            self._queue.sweep(now)  # frees the ports of mappings that ended unnoticed
+            return self._create(key, internal, remote, now)
+        if self._pairs_outbound:
+            if self._unique_flows and self.flows.is_taken(entry.external, internal, remote, now):
+                self._queue.sweep(now)
+                return self._create(None, internal, remote, now)
+            self.flows.pair(entry, remote)
+        return entry
+
+    def peek(self, internal: TransportAddress, remote: TransportAddress, now: float) -> MappingEntry | None:
+        """Return the mapping by which a packet would leave, without making one."""
+        entry = self.flows.pairs.get((internal, remote))
+        if entry is not None and entry.admits(remote, now):
+            return entry
+        key: MappingKey = internal
+        if not self._independent:
+            key = (internal, remote[0] if self._by_address else remote)
+        entry = self._by_key.get(key)
+        return entry if entry is not None and entry.expires > now else None
+
+    def behind(self, internal: TransportAddress, remote: TransportAddress, now: float) -> MappingEntry | None:
+        """Return the mapping by which a packet from ``remote`` reached ``internal``, as far as known."""
+        entry = self.peek(internal, remote, now)
+        mine = self._of_endpoint.get(internal, ())
+        return entry or next((entry for entry in mine if entry.admits(remote, now)), None)
+
+    def incoming(
+        self, external: TransportAddress, remote: TransportAddress, now: float
+    ) -> tuple[MappingEntry, Permit]:
+        """Return the mapping that a packet from ``remote`` comes in by, and the permit that admits it.
+
+        Raises:
+            DroppedError: no mapping, or its filter does not admit ``remote``.
+        """
+        sharers = self._by_external.get(external)
+        if sharers is not None:
+            key = None if self.admits_all else remote[0] if self.admits_address else remote
+            for entry in sharers if len(sharers) == 1 else self._in_turn(sharers, external, remote):
+                if entry.expires > now:
+                    permit = entry.permits.get(key)
+                    if permit is not None and permit.expires > now:
+                        if self._pairs_inbound:
+                            self.flows.pair_inbound(entry, remote, now, latest=self._latest_inbound)
+                        return entry, permit
+        raise DroppedError(self._refusal(external, remote, now))
+
+    def tidy(self, entry: MappingEntry, now: float) -> None:
+        """Drop filter state and flows of a living mapping that are past."""
+        for key in [key for key, permit in entry.permits.items() if permit.expires <= now]:
+            del entry.permits[key]
+        self.flows.tidy(entry, now)
+
+    def end(self, entry: MappingEntry, at: float) -> None:
+        """Remove a mapping that ended at ``at``."""
+        if entry.key is not None:
+            del self._by_key[entry.key]
+        sharers = self._by_external[entry.external]
+        sharers.remove(entry)
+        if not sharers:
+            del self._by_external[entry.external]
+        self.flows.drop(entry)
+        mine = self._of_endpoint[entry.internal]
+        mine.remove(entry)
+        if not mine:
+            del self._of_endpoint[entry.internal]
+            self._permits_of.pop(entry.internal, None)
+        if self._ports is not None:
+            self._ports.release(self.protocol, entry.internal, entry.external, at)
+        self._ended[entry.external] = at
+        if len(self._ended) > REMEMBERED_ENDS:
+            del self._ended[next(iter(self._ended))]
+        self._report(NatEventKind.EXPIRED, entry, at, idle=at - entry.refreshed)
+
+    def shorten(self, entry: MappingEntry, expires: float, now: float) -> None:
+        """Let a mapping end earlier than it would; at once if that is not after ``now``."""
+        entry.expires = expires
+        self._queue.push(entry)
+        self._queue.sweep(now)
+
+    def _create(
+        self, key: MappingKey | None, internal: TransportAddress, remote: TransportAddress, now: float
+    ) -> MappingEntry:
+        """Make a mapping; without ``key`` it serves the one flow only."""
+        external, diverted = self._external_for(internal, remote, now)
+        if diverted:
+            # The port that the endpoint would keep is taken towards this remote alone: other remotes will
+            # get it.
+            key = None
+        permits: dict[PermitKey, Permit] = {}
+        if self._per_endpoint:
+            permits = self._permits_of.setdefault(internal, permits)
+        expires = now + self._lifetime(remote)
+        entry = MappingEntry(self, key, internal, external, remote, permits, now, expires)
+        if key is not None:
+            self._by_key[key] = entry
+        self._by_external.setdefault(external, []).append(entry)
+        self._of_endpoint.setdefault(internal, []).append(entry)
+        self._ended.pop(external, None)
+        self._queue.push(entry)
+        if self._pairs_outbound:
+            self.flows.pair(entry, remote)
+        self._report(NatEventKind.CREATED, entry, now)
+        return entry
+
+    def _external_for(
+        self, internal: TransportAddress, remote: TransportAddress, now: float
+    ) -> tuple[TransportAddress, bool]:
+        """Return a new external endpoint, and whether only another flow keeps the internal port."""
+        if self._ports is None:
+            return internal, False
+        kept_away = False
+
+        def refused(external: TransportAddress) -> bool:
+            nonlocal kept_away
+            if not self._unique_flows or not self.flows.is_taken(external, internal, remote, now):
+                return False
+            kept_away = kept_away or external[1] == internal[1]
+            return True
+
+        external = self._ports.allocate(self.protocol, internal, now, refused)
+        return external, kept_away and self._ports.preserves
+
+    def _in_turn(
+        self, sharers: list[MappingEntry], external: TransportAddress, remote: TransportAddress
+    ) -> list[MappingEntry]:
+        """The endpoints that share an overloaded port: the flow's owner first, then the newest."""
+        newest_first = sharers[::-1]
+        owner = self.flows.owner(external, remote)
+        if owner not in newest_first:
+            return newest_first
+        return [owner, *(entry for entry in newest_first if entry is not owner)]
+
+    def _refusal(self, external: TransportAddress, remote: TransportAddress, now: float) -> str:
+        self._queue.sweep(now)
+        sharers = self._by_external.get(external)
+        if sharers is None:
+            ended = self._ended.get(external)
+            if ended is not None:
+                return f"mapping expired {now - ended:.3g} s earlier"
+            if not self.translates:
+                return f"filter: nothing sent from {format_address(external)} opened the firewall"
+            return f"no mapping on port {external[1]}"
+        permit = sharers[-1].permits.get(self.permit_key(remote))
+        if permit is not None:
+            return f"filter: entry for {format_address(remote)} expired {now - permit.expires:.3g} s earlier"
+        whom = remote[0] if self.admits_address else format_address(remote)
+        return f"filter: {whom} never sent to by this {'endpoint' if self._per_endpoint else 'mapping'}"
+
+    def _report(self, kind: NatEventKind, entry: MappingEntry, time: float, idle: float = 0.0) -> None:
+        self._events.append(
+            NatEvent(
+                kind=kind,
+                time=time,
+                protocol=self.protocol,
+                internal=entry.internal,
+                external=entry.external,
+                remote=entry.remote,
+                idle=idle,
+            )
+        )

@@ -1,0 +1,103 @@
+"""TCP through a mapping table (RFC 5382): sessions, their timers, and inbound SYNs that nobody asked for."""
+
+from __future__ import annotations
+
+from nat_models.mapping_entry import MappingEntry, Permit
+from nat_models.mappings import MappingTable
+from nat_models.model import NatModel
+from nat_models.outcome import DroppedError
+from nat_models.packet import Packet, TcpFlag, TransportAddress, format_address
+from nat_models.tcp_tracking import TcpSession, TcpState, is_initial_syn
+
+
+class TcpTranslator:
+    """TCP of one address family through its table. A mapping lives as long as its longest-lived session."""
+
+    def __init__(self, model: NatModel) -> None:
+        self._established = model.lifetimes.tcp_established
+        self._transitory = model.lifetimes.tcp_transitory
+        self._behaviour = model.tcp
+        self.table: MappingTable
+
+    def first_lifetime(self, _remote: TransportAddress) -> float:
+        """Return the seconds that a first segment gives."""
+        return self._transitory
+
+    def outbound(self, packet: Packet, now: float) -> TransportAddress:
+        """Return the external endpoint that a segment leaves from.
+
+        Raises:
+            DroppedError: no port is left, or the segment belongs to no session and opens none.
+        """
+        assert packet.tcp is not None
+        remote, flags = packet.destination, packet.tcp.flags
+        entry = self.table.peek(packet.source, remote, now)
+        session = None if entry is None else _living(entry, remote, now)
+        if entry is None or session is None:
+            if not is_initial_syn(flags) and not (self._behaviour.pick_up and not flags & TcpFlag.RST):
+                raise DroppedError(f"no TCP session with {format_address(remote)}")
+            # Looked up anew: it may be another mapping that a new flow leaves by.
+            entry = self.table.outgoing(packet.source, remote, now)
+            session = _begin(entry, remote, now)
+            if not is_initial_syn(flags):
+                session.assume_open()
+        key = self.table.permit_key(remote)
+        if key not in entry.permits:
+            entry.permits[key] = Permit(now, now)
+        session.saw(flags, outbound=True)
+        self._refresh(entry, session, remote, now)
+        return entry.external
+
+    def inbound(self, packet: Packet, now: float) -> TransportAddress:
+        """Return the internal endpoint that a segment is for.
+
+        Raises:
+            DroppedError: no mapping, its filter refuses the sender, or the segment belongs to no session.
+        """
+        assert packet.tcp is not None
+        remote, flags = packet.source, packet.tcp.flags
+        entry, permit = self.table.incoming(packet.destination, remote, now)
+        session = _living(entry, remote, now)
+        if session is None:
+            if not is_initial_syn(flags):
+                raise DroppedError(f"no TCP session with {format_address(remote)}")
+            session = _begin(entry, remote, now)
+        elif is_initial_syn(flags) and not self._behaviour.simultaneous_open and not session.inbound:
+            raise DroppedError("a SYN that crosses an outbound SYN is refused (no simultaneous open)")
+        permit.replied = True
+        session.saw(flags, outbound=False)
+        internal = entry.internal
+        self._refresh(entry, session, remote, now)
+        return internal
+
+    def _refresh(
+        self, entry: MappingEntry, session: TcpSession, remote: TransportAddress, now: float
+    ) -> None:
+        state = session.state
+        lifetime = self._transitory
+        if state is TcpState.OPEN:
+            lifetime = self._established
+        elif state is TcpState.RESET:
+            lifetime = self._behaviour.rst_hold
+        session.expires = now + lifetime
+        entry.refreshed = now
+        key = self.table.permit_key(remote)
+        alike = [s.expires for r, s in entry.sessions.items() if self.table.permit_key(r) == key]
+        entry.permits[key].expires = max(alike)
+        expires = max(s.expires for s in entry.sessions.values())
+        if expires >= entry.expires:
+            entry.expires = expires
+        else:
+            self.table.shorten(entry, expires, now)
+
+
+def _living(entry: MappingEntry, remote: TransportAddress, now: float) -> TcpSession | None:
+    session = entry.sessions.get(remote)
+    return session if session is not None and session.expires > now else None
+
+
+def _begin(entry: MappingEntry, remote: TransportAddress, now: float) -> TcpSession:
+    for other in [r for r, session in entry.sessions.items() if session.expires <= now]:
+        del entry.sessions[other]
+    session = entry.sessions[remote] = TcpSession(now)
+    return session
