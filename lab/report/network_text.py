@@ -19,7 +19,7 @@ def format_network(network: Network) -> str:
     if network.dns:
         names = [(name, ", ".join(addresses)) for name, addresses in network.dns.items()]
         sections.append("\n".join(["host names", *_columns(names)]))
-    return ("\n\n".join(sections) + "\n").translate(_ASCII)
+    return "\n\n".join(sections).translate(_ASCII)
 
 
 def _node(node: Node) -> Iterator[str]:

@@ -39,7 +39,11 @@ class Interface:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """Longest prefix wins. ``via`` is the next hop's address, empty where the destination is on the link."""
+    """Longest prefix wins; among equals the one whose link has the packet's source address, else the first.
+
+    ``via`` is the next hop's address, empty where the destination is on the link. Only a host with several
+    links has equals: a default route for each, so that a packet leaves where its source address is at home.
+    """
 
     destination: IPv4Network | IPv6Network
     link: str

@@ -20,7 +20,7 @@ class OptionRule:
     """What one option's value may be.
 
     ``type`` is the Python type; ``choices`` (empty: any) the allowed words; ``least`` and ``most`` bound
-    numbers. ``meaning`` is shown to people.
+    numbers. ``names`` says that the value is the name of a node with that role. People are shown ``meaning``.
     """
 
     meaning: str
@@ -28,6 +28,7 @@ class OptionRule:
     choices: tuple[str, ...] = ()
     least: int = 0
     most: int = 0
+    names: str = ""
 
     def problem(self, value: object) -> tuple[str, str] | None:
         """Return (expected, suggestion) if ``value`` is not allowed, None if it is."""
@@ -61,10 +62,17 @@ class RoleRule:
     addresses: int = 1
 
 
-_PORT: Final = OptionRule("a port", int, least=1, most=65_535)
+NO_PROGRAM: Final = "host"
 
 ROLES: Final[Mapping[str, RoleRule]] = {
-    "endpoint": RoleRule(NodeKind.HOST, "makes and takes calls"),
+    "endpoint": RoleRule(
+        NodeKind.HOST,
+        "makes and takes calls",
+        {
+            "relay": OptionRule("the relay that it uses, else the first", names="relay"),
+            "stun": OptionRule("the STUN server that it uses, else the first, else the relay", names="stun"),
+        },
+    ),
     "relay": RoleRule(
         NodeKind.HOST,
         "STUN and TURN server",
@@ -76,11 +84,14 @@ ROLES: Final[Mapping[str, RoleRule]] = {
         addresses=2,
     ),
     "stun": RoleRule(NodeKind.HOST, "STUN server without TURN", addresses=2),
-    "rendezvous": RoleRule(NodeKind.HOST, "passes offers and answers", {"port": _PORT}),
-    "dns": RoleRule(NodeKind.HOST, "name server"),
-    "host": RoleRule(NodeKind.HOST, "a host on which nothing runs by itself"),
+    "rendezvous": RoleRule(NodeKind.HOST, "passes offers and answers"),
+    NO_PROGRAM: RoleRule(NodeKind.HOST, "a host on which nothing runs by itself"),
     "router": RoleRule(NodeKind.ROUTER, "forwards packets, keeps addresses"),
-    "nat": RoleRule(NodeKind.NAT, "translates or filters between inside and outside"),
+    "nat": RoleRule(
+        NodeKind.NAT,
+        "translates or filters between inside and outside",
+        {"isolate": OptionRule("whether hosts on different inside links are kept apart", bool)},
+    ),
 }
 
 _ROUTER_OPTIONS: Final[Mapping[str, OptionRule]] = {

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from lab.spec.addressing import AddressPlan, assign_addresses
 from lab.spec.graph import Device, Graph
 from lab.spec.network import Interface, Link, Network, Node, NodeKind
+from lab.spec.node_options import NO_PROGRAM
 from lab.spec.realm import Layout, Port, RealmKind, lay_out
 from lab.spec.routing import routes_of
 from lab.spec.topo_reader import Place, read_graph
@@ -50,7 +51,7 @@ def _node(device: Device, layout: Layout, plan: AddressPlan) -> Node:
     return Node(
         name=device.name,
         kind=device.kind,
-        role=device.role,
+        role="" if device.role == NO_PROGRAM else device.role,
         interfaces=tuple(_interface(device, label, layout, plan) for label in device.cables),
         routes=routes_of(device, layout, plan),
         options=device.options,

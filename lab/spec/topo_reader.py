@@ -22,8 +22,9 @@ from lab.spec.node_options import (
     RoleRule,
     check_options,
 )
+from nat_models import load_preset
+from nat_models.errors import NatModelError
 from nat_models.model import NatModel
-from nat_models.presets import load_preset
 
 if TYPE_CHECKING:
     from mininet.topo import Topo
@@ -72,6 +73,8 @@ class _Reader:
                 self._duplicate_label(cable.where, first, labelled="label" in record)
             cables[cable.label] = cable
         devices = {name: self._device(name, cables) for name in self.names}
+        for device in devices.values():
+            self._check_references(device, devices)
         return Graph(devices=devices, cables=cables)
 
     def _wrong(self, where: str, found: str, expected: str = "", suggestion: str = "") -> None:
@@ -192,6 +195,17 @@ class _Reader:
             cables=own,
         )
 
+    def _check_references(self, device: Device, devices: Mapping[str, Device]) -> None:
+        rules = ROLES[device.role].options if device.role else {}
+        for option, value in device.options.items():
+            if not (role := rules[option].names):
+                continue
+            known = [other.name for other in devices.values() if other.role == role]
+            if value not in known:
+                found = f"node {device.name!r}: {option}={value!r} is no node with role {role!r}"
+                suggestion = did_you_mean(str(value), known) if known else f"add a node with role={role!r}"
+                self._wrong(device.where, found, suggestion=suggestion)
+
     def _place_of(self, name: str, cables: list[Cable]) -> str:
         return self.places.get((name,), cables[0].where if cables else self.where)
 
@@ -261,11 +275,13 @@ class _Reader:
             return None
         try:
             return load_preset(preset)
-        except UsageError as error:
-            self.problems += error.problems
-        except (LookupError, ValueError) as error:
-            self._wrong(where, f"NAT {name!r}: {error}")
-        return None
+        except NatModelError as error:
+            for problem in error.problems:
+                axis = f"{problem.where}: " if problem.where else ""
+                self._wrong(
+                    where, f"NAT {name!r}: {axis}{problem.found}", problem.expected, problem.suggestion
+                )
+            return None
 
 
 def _ports_in_order(name: str, cables: Mapping[str, Cable]) -> tuple[str, ...]:
