@@ -34,6 +34,10 @@ _AUTHORITY_SERIAL: Final = 0x4C61_6200_0000_0001
 """Serial numbers count from here: eight bytes each, whatever their number."""
 
 
+class FixedSizeContext(ssl.SSLContext):
+    """A context whose handshake flights have the same sizes in every process."""
+
+
 class CertificateAuthority:
     """A certificate authority whose private key never leaves the process."""
 
@@ -52,7 +56,7 @@ class CertificateAuthority:
 
     def client_context(self) -> ssl.SSLContext:
         """Return a context that verifies servers, by name or address, against this authority alone."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = FixedSizeContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cadata=self.certificate_pem.decode())
         return context
 
@@ -76,7 +80,7 @@ class CertificateAuthority:
         return key + certificate.public_bytes(serialization.Encoding.PEM) + self.certificate_pem
 
     def _make_server_context(self, names: tuple[str, ...]) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context = FixedSizeContext(ssl.PROTOCOL_TLS_SERVER)
         context.num_tickets = 0  # nobody resumes here, and the encoding of a ticket varies in size
         context.options |= ssl.OP_NO_TICKET
         with tempfile.NamedTemporaryFile(suffix=".pem") as file:  # load_cert_chain reads files only

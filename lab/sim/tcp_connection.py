@@ -8,10 +8,10 @@ rides on the program's answer.
 
 ::
 
-    open() → SYN-SENT ──SYN-ACK──→ ESTABLISHED ──FIN sent──→ FIN-WAIT-1 ──ACK──→ FIN-WAIT-2 ──FIN──→ TIME-WAIT
-                 │ SYN (simultaneous open)  ↑ │                  │ FIN                                   ↑
-                 └────────→ SYN-RECEIVED ─ACK┘ │FIN              └──────→ CLOSING ──────────ACK──────────┘
-    accept() ──────────────→                  └──→ CLOSE-WAIT ──FIN sent──→ LAST-ACK ──ACK──→ CLOSED
+    open()   ─→ SYN-SENT ──SYN-ACK──→ ESTABLISHED ──FIN sent──→ FIN-WAIT-1 ──ACK──→ FIN-WAIT-2 ─FIN─→ TIME-WAIT
+                   │ SYN               ↑     │ FIN                  │ FIN                            ↑
+    accept() ─→ SYN-RECEIVED ──ACK─────┘     │                      └────→ CLOSING ──────ACK─────────┘
+                                             └→ CLOSE-WAIT ──FIN sent──→ LAST-ACK ──ACK──→ CLOSED
 
 Not modelled: options (MSS, window scaling, SACK, timestamps), urgent data, ECN, Fast Open, Nagle's rule
 (asyncio turns it off), SYN cookies. Each side cuts segments by its own configuration and by ICMP

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio.sslproto import SSLProtocol
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -186,6 +187,8 @@ class TcpTransport(asyncio.Transport):
     def drop(self) -> None:
         """Stop without a word to anybody: the host has vanished."""
         self._lost = self._closing = True
+        if isinstance(self._protocol, SSLProtocol) and self._protocol._app_transport is not None:  # noqa: SLF001
+            self._protocol._app_transport._closed = True  # noqa: SLF001 - or it warns that nobody closed it
 
     # What the endpoint calls, with its context entered
 

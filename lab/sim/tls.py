@@ -1,14 +1,16 @@
 """TLS over simulated TCP, by asyncio's own ``SSLProtocol`` and the real OpenSSL.
 
-OpenSSL's randomness is not ours to seed, so the bytes differ from run to run; their number may, too (an
-ECDSA signature has 70 to 72 bytes; a session ticket is encoded in more or fewer). On a link with a rate
-that would move every later event. So a flight of the handshake is *charged* in multiples of 512 bytes: its
-segments, their number and their times follow the charged length (:mod:`lab.sim.tcp_segment`). Certificates
-of :mod:`lab.roles.certificates` have one size in every process, which leaves nothing to vary; a foreign
-certificate whose flight lies within a few bytes of a multiple could still fall on either side of it.
-Application records are as long as their text makes them, and are charged so.
+OpenSSL's randomness is not ours to seed, so the bytes differ from run to run. Were their number to differ,
+too, every later event on a link with a rate would move. Two measures against that:
 
-Not charged: a handshake inside another TLS connection.
+- The lab's own contexts (:mod:`lab.roles.certificates`) make handshakes of a fixed size.
+- With any other context a handshake flight is *charged* a multiple of 512 bytes: an ECDSA signature has 70 to
+  72 bytes, and the encoding of a session ticket varies as little. Segments, their number and their times
+  follow the charged length (:mod:`lab.sim.tcp_segment`). A flight that lies within these few bytes of a
+  multiple could still fall on either side of it.
+
+Application records are as long as their text makes them. A handshake inside another TLS connection is not
+charged.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import ssl
 from asyncio.sslproto import SSLProtocol
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lab.roles.certificates import lab_client_context
+from lab.roles.certificates import FixedSizeContext, lab_client_context
 from lab.sim.tcp_transport import TcpTransport
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class TlsProtocol(SSLProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the handshake."""
-        if isinstance(transport, TcpTransport):
+        if isinstance(transport, TcpTransport) and not isinstance(self._sslcontext, FixedSizeContext):
             self._tcp = transport
             transport.charge = self._charge
         super().connection_made(transport)
