@@ -11,6 +11,8 @@ BIN := .venv/bin
 JOBS ?= auto
 ARGS ?=
 PYTEST := $(BIN)/python -m pytest
+# Of the tests, those that read files only; `make test` runs them too, with the documentation's commands.
+CHECKS := $(addprefix tests/house/test_,imports.py repository.py docs_links.py)
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -29,7 +31,7 @@ lint: setup  ## style, types and the checks of the documentation
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(PYTEST) -p no:benchmark -p no:xdist -q tests/house
+	@$(PYTEST) -p no:benchmark -p no:xdist -q $(CHECKS)
 
 bench: setup  ## the benchmarks, on one core
 	@$(PYTEST) -p no:xdist -q benchmarks $(ARGS)

@@ -85,7 +85,7 @@ def test_on_ci_present_programs_and_expected_failures_stay_green(outcome):
     assert "1 passed, 1 xfailed" in output
 
 
-@pytest.mark.parametrize("row", ["'Z9-1'", "'Z0-0'", "'Z0-9 '", "9", ""])
+@pytest.mark.parametrize("row", ["'Z9-1'", "'Z0-0'", "'Z0-15'", "'Z3-125'", "'Z0-9 '", "9", ""])
 def test_a_requirement_that_is_none_stops_the_run(outcome, row):
     code, output = outcome(f"@pytest.mark.requirement({row})\ndef test_it(): pass\n")
     assert code == 4
