@@ -8,9 +8,9 @@ rides on the program's answer.
 
 ::
 
-    open()   ─→ SYN-SENT ──SYN-ACK──→ ESTABLISHED ──FIN sent──→ FIN-WAIT-1 ──ACK──→ FIN-WAIT-2 ─FIN─→ TIME-WAIT
-                   │ SYN               ↑     │ FIN                  │ FIN                            ↑
-    accept() ─→ SYN-RECEIVED ──ACK─────┘     │                      └────→ CLOSING ──────ACK─────────┘
+    open()   ─→ SYN-SENT ──SYN-ACK──→ ESTABLISHED ──FIN sent──→ FIN-WAIT-1 ─ACK─→ FIN-WAIT-2 ─FIN─→ TIME-WAIT
+                   │ SYN               ↑     │ FIN                  │ FIN                          ↑
+    accept() ─→ SYN-RECEIVED ──ACK─────┘     │                      └────→ CLOSING ──────ACK───────┘
                                              └→ CLOSE-WAIT ──FIN sent──→ LAST-ACK ──ACK──→ CLOSED
 
 Not modelled: options (MSS, window scaling, SACK, timestamps), urgent data, ECN, Fast Open, Nagle's rule
@@ -128,9 +128,9 @@ class TcpConnection:
         self.state = TcpState.SYN_RECEIVED
         self.sender.synchronize()
 
-    def write(self, payload: bytes, length: int) -> None:
-        """Queue bytes, charged as ``length``."""
-        self.sender.write(payload, length)
+    def write(self, payload: bytes, charged: int | None = None) -> None:
+        """Queue bytes; ``charged`` is what they count for on the wire where that is not their number."""
+        self.sender.write(payload, charged)
 
     def shutdown(self) -> None:
         """Send a FIN after everything written; receiving goes on (half-close)."""

@@ -63,7 +63,7 @@ class TcpSender:
         self._largest_window = 0
         self._congestion = NewReno(segment_size, config.initial_window)
         self._timeout = RetransmissionTimeout(config)
-        self._queue: deque[tuple[bytes, int]] = deque()  # payload, charged length
+        self._queue: deque[tuple[bytes, int, bool]] = deque()  # payload, charged length, begins a segment
         self._flight: deque[InFlight] = deque()
         self._pipe = 0  # sequence numbers sent and believed to be in the network
         self._lost = 0  # segments marked lost
@@ -75,9 +75,10 @@ class TcpSender:
 
     # What the program wants
 
-    def write(self, payload: bytes, length: int) -> None:
-        """Queue bytes, charged as ``length`` (at least their number)."""
-        self._queue.append((payload, length))
+    def write(self, payload: bytes, charged: int | None = None) -> None:
+        """Queue bytes. Those with a charge of their own (at least their number) begin a segment."""
+        length = len(payload) if charged is None else charged
+        self._queue.append((payload, length, charged is not None))
         self.queued += length
 
     def finish(self) -> None:
@@ -253,18 +254,15 @@ class TcpSender:
         queue = self._queue
         if queue and queue[0][1] == size:
             self.queued -= size
-            return queue.popleft()
+            return queue.popleft()[:2]
         pieces, taken = [], 0
-        while taken < size and queue:
-            payload, length = queue.popleft()
-            if length > len(payload) and taken:
-                queue.appendleft((payload, length))
-                break
+        while taken < size and queue and not (taken and queue[0][2]):
+            payload, length, begins = queue.popleft()
             use = min(length, size - taken)
             rest, rest_length = trim_front(payload, length, use)
             pieces.append(payload[: len(payload) - len(rest)])
             if rest_length:
-                queue.appendleft((rest, rest_length))
+                queue.appendleft((rest, rest_length, begins))
             taken += use
         self.queued -= taken
         return b"".join(pieces), taken

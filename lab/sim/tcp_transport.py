@@ -84,8 +84,7 @@ class TcpTransport(asyncio.Transport):
             raise RuntimeError("Cannot call write() after write_eof()")
         if not data or self._closing:
             return
-        length = len(data) if self.charge is None else self.charge(len(data))
-        self._connection.write(bytes(data), length)
+        self._connection.write(bytes(data), None if self.charge is None else self.charge(len(data)))
         self._endpoint.push()
         self._control_writing()
 

@@ -75,8 +75,8 @@ class Wire:
         getattr(self.connections[name], action)(*args)
         self.pump(name)
 
-    def write(self, name, data, length=None):
-        self.do(name, "write", data, len(data) if length is None else length)
+    def write(self, name, data, charged=None):
+        self.do(name, "write", data, charged)
 
     def pump(self, name):
         connection = self.connections[name]
@@ -415,7 +415,7 @@ def test_half_close_lets_the_other_side_finish():
 
 def test_the_fin_rides_on_the_last_data():
     wire = Wire().connect()
-    wire.a.write(b"bye", 3)
+    wire.a.write(b"bye")
     wire.do("a", "shutdown")
     assert [rung.split(" ", 1)[1] for rung in wire.ladder] == ["a FIN+ACK 1:1 3"]
 

@@ -91,6 +91,7 @@ def test_request_and_response_take_two_round_trips():
             connected = world.loop.time() - start
             writer.write(b"OPTIONS")
             assert await reader.readexactly(7) == b"OPTIONS"
+            writer.close()
             await writer.wait_closed()
             return connected, world.loop.time() - start
 
