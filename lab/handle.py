@@ -49,8 +49,8 @@ class Lab(abc.ABC):
         self.network = network
         self.parameters = parameters
         self._calls = 0
-        self._milestones: dict[str, list[Event]] = {}
-        self._waiting: list[asyncio.Future[None]] = []
+        self._by_call: dict[str, list[Event]] = {}
+        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
 
     # What a world provides
 
@@ -96,20 +96,20 @@ class Lab(abc.ABC):
 
     def observe(self, event: Event) -> None:
         """Take note of an event; the world calls this for each one."""
+        if event.call:
+            self._by_call.setdefault(event.call, []).append(event)
         if event.type in _MILESTONES:
-            self._milestones.setdefault(event.call, []).append(event)
-            waiting, self._waiting = self._waiting, []
-            for future in waiting:
+            for future in self._waiting.pop(event.call, ()):
                 if not future.done():
                     future.set_result(None)
 
-    async def _wait_until(self, condition: Callable[[], bool], timeout: float) -> bool:
-        """Wait until the condition holds, looking again at each milestone; return whether it came to hold."""
+    async def _wait_until(self, call: str, condition: Callable[[], bool], timeout: float) -> bool:
+        """Wait until a condition on a call holds, looking again at its milestones; return whether it came to."""
         try:
             async with asyncio.timeout(timeout):
                 while not condition():
                     future = asyncio.get_running_loop().create_future()
-                    self._waiting.append(future)
+                    self._waiting.setdefault(call, []).append(future)
                     await future
         except TimeoutError:
             return False
@@ -145,17 +145,16 @@ class Lab(abc.ABC):
         theirs = callee_policy or own
         self.command(callee, Answer(call=name, check_delay=max(0.0, -offset), policy=theirs, media=plan))
         self.command(caller, Dial(call=name, to=callee, check_delay=max(0.0, offset), policy=own, media=plan))
-        await self._wait_until(lambda: self._is_settled(name), _seconds(timeout))
+        await self._wait_until(name, lambda: self._is_settled(name), _seconds(timeout))
         if self.record(name).connected:
             await self.sleep(plan.packets * plan.interval + 1.0)
         await self.sleep(hold)
         return self.record(name)
 
     def _is_settled(self, name: str) -> bool:
-        reached = self._milestones.get(name, ())
-        return len({e.node for e in reached if e.type in _SETTLED}) >= 2 or any(
-            e.type not in _SETTLED for e in reached
-        )
+        reached = [event for event in self._by_call.get(name, ()) if event.type in _MILESTONES]
+        both = len({event.node for event in reached if event.type in _SETTLED}) >= 2
+        return both or any(event.type not in _SETTLED for event in reached)
 
     def record(self, call: str) -> CallRecord:
         """Return what is known of a call now.
@@ -163,10 +162,9 @@ class Lab(abc.ABC):
         Raises:
             UsageError: no such call.
         """
-        for record in calls_of(e for e in self.events if e.call == call):
+        for record in calls_of(self._by_call.get(call, ())):
             return record
-        known = sorted({e.call for e in self.events if e.call})
-        raise UsageError(Problem("", f"no call {call!r}", suggestion=did_you_mean(call, known)))
+        raise UsageError(Problem("", f"no call {call!r}", suggestion=did_you_mean(call, self._by_call)))
 
     def path(self, call: str) -> PathClass:
         """Return the path that a call's media takes: the selected one."""
@@ -190,10 +188,10 @@ class Lab(abc.ABC):
         sides = [side.node for side in (record.caller, record.callee) if side is not None]
         for node in sides:
             self.command(node, HangUp(call=call))
-        await self._wait_until(lambda: self._ended(call) >= len(sides), 120.0)
+        await self._wait_until(call, lambda: self._ended(call) >= len(sides), 120.0)
 
     def _ended(self, call: str) -> int:
-        return sum(e.type is EventType.CALL_ENDED for e in self._milestones.get(call, ()))
+        return sum(e.type is EventType.CALL_ENDED for e in self._by_call.get(call, ()))
 
     def command(self, node: str, command: Command) -> None:
         """Send a command to the role on a node, encoded."""

@@ -85,6 +85,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._object_serial = 0
         self._cancelled_timers = 0
         self._tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+        """Every task of this loop: asyncio's own set has those of loops of earlier trials, too."""
         self._running = False
         self._stopping = False
         self._closed = False

@@ -40,6 +40,7 @@ class SimHost(SimNode):
         self._reassembler = Reassembler()
         self._tcp: TcpStack | None = None
         self._randoms: dict[str, random.Random] = {}
+        self._programs: set[asyncio.Task[Any]] = set()
         self.library_state: dict[str, Any] = {}
         """What a third-party library keeps a thread or process; here it is a host (see lab.sim.rebind)."""
         self.handling_packet = 0
@@ -71,7 +72,11 @@ class SimHost(SimNode):
     def start(self, program: Coroutine[Any, Any, T], *, name: str = "") -> asyncio.Task[T]:
         """Run a coroutine as a program of this host: its sockets are the host's."""
         context = self._context_of_programs()
-        return self.loop.create_task(program, name=name or self.name, context=context)
+        task = self.loop.create_task(program, name=name or self.name, context=context)
+        # Nobody else may hold it: a program that waits only for what it holds itself would be collected.
+        self._programs.add(task)
+        task.add_done_callback(self._programs.discard)
+        return task
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
         """Call a function of one of this host's programs, as one of its programs."""
