@@ -28,7 +28,7 @@ from nat_models.held_syns import HeldSyns
 from nat_models.icmp import inbound_error, outbound_error
 from nat_models.mapping_entry import MappingView
 from nat_models.model import Hairpinning, NatModel, Transparency, Unsolicited
-from nat_models.outcome import DroppedError, Emission, NatEvent, NatEventKind, Outcome, Side
+from nat_models.outcome import DroppedError, Emission, ExhaustedError, NatEvent, NatEventKind, Outcome, Side
 from nat_models.packet import IcmpType, IpProtocol, Packet, format_address
 from nat_models.plane import Plane
 from nat_models.ports import PortAllocator
@@ -156,7 +156,13 @@ class Nat:
         plane = self._ipv6 if ":" in address else self._ipv4
         if place == _OWN and plane.translates:
             return self._hairpin(packet, plane, now)
-        return (Emission(self._translated_out(packet, plane, now), _OUTSIDE),)
+        try:
+            return (Emission(self._translated_out(packet, plane, now), _OUTSIDE),)
+        except ExhaustedError as exhausted:
+            if self.model.refusal_icmp:
+                answer = icmp_error(packet, IcmpType.ADMINISTRATIVELY_PROHIBITED)
+                exhausted.answers = () if answer is None else (Emission(answer, _INSIDE),)
+            raise
 
     def _translated_out(self, packet: Packet, plane: Plane, now: float) -> Packet:
         if packet.icmp is not None and packet.icmp.is_error:

@@ -37,7 +37,8 @@ class OutboundRules:
         rule = self._rules[index][0]
         answer = None
         if rule.action == "reject":
-            answer = tcp_reset(packet) or icmp_error(packet, IcmpType.ADMINISTRATIVELY_PROHIBITED)
+            prohibited = IcmpType.ADMINISTRATIVELY_PROHIBITED
+            answer = icmp_error(packet, prohibited) if packet.tcp is None else tcp_reset(packet)
         answers = () if answer is None else (Emission(answer, Side.INSIDE),)
         raise DroppedError(f"firewall: outbound rule {index + 1} ({describe_rule(rule)})", answers)
 

@@ -46,6 +46,7 @@ class MappingTable:
         mapping: Mapping,
         filtering: Filtering,
         unsolicited: Unsolicited,
+        reply_reuse: ReplyReuse,
         ports: PortAllocator | None,
         lifetime: Callable[[TransportAddress], float],
     ) -> None:
@@ -59,14 +60,14 @@ class MappingTable:
         self._queue = queue
         self._events = events
         self._lifetime = lifetime
-        self._per_endpoint = model.filter_scope is FilterScope.PER_ENDPOINT
+        self.shares_permits = model.filter_scope is FilterScope.PER_ENDPOINT
         # Where (external endpoint, remote) must be unique an endpoint may need a second mapping for one
         # remote.
         self._unique_flows = self.translates and (
             model.port_assignment is PortAssignment.PRESERVE_OVERLOAD
             or unsolicited is Unsolicited.INPUT_ACCEPT
         )
-        reuse = model.reply_reuse if self._unique_flows or not self._independent else ReplyReuse.OFF
+        reuse = reply_reuse if self._unique_flows or not self._independent else ReplyReuse.OFF
         self._latest_inbound = reuse is ReplyReuse.INBOUND_FIRST
         self._pairs_inbound = reuse is not ReplyReuse.OFF
         self._pairs_outbound = self._unique_flows or reuse is ReplyReuse.EXISTING_FLOW_FIRST
@@ -114,7 +115,7 @@ class MappingTable:
         """Return the mapping by which a packet leaves, made if there is none.
 
         Raises:
-            DroppedError: no port is left.
+            ExhaustedError: no port is left.
         """
         if self._pairs_any:
             entry = self.flows.pairs.get((internal, remote))
@@ -214,7 +215,7 @@ class MappingTable:
             # get it.
             key = None
         permits: dict[PermitKey, Permit] = {}
-        if self._per_endpoint:
+        if self.shares_permits:
             permits = self._permits_of.setdefault(internal, permits)
         expires = now + self._lifetime(remote)
         entry = MappingEntry(self, key, internal, external, remote, permits, now, expires)
@@ -271,7 +272,7 @@ class MappingTable:
         if permit is not None:
             return f"filter: entry for {format_address(remote)} expired {now - permit.expires:.3g} s earlier"
         whom = remote[0] if self.admits_address else format_address(remote)
-        return f"filter: {whom} never sent to by this {'endpoint' if self._per_endpoint else 'mapping'}"
+        return f"filter: {whom} never sent to by this {'endpoint' if self.shares_permits else 'mapping'}"
 
     def _report(self, kind: NatEventKind, entry: MappingEntry, time: float, idle: float = 0.0) -> None:
         self._events.append(

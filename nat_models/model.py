@@ -44,7 +44,8 @@ class ReplyReuse(enum.Enum):
     OFF: by the mapping rule alone (table NATs). INBOUND_FIRST: by the mapping that R came in on, always.
     EXISTING_FLOW_FIRST: an outbound flow to R that existed before wins; else the mapping R came in on
     (connection-tracking NATs pair the first packet of a flow, whichever direction it had).
-    They differ only where mapping is not endpoint-independent.
+    They differ only where mapping is not endpoint-independent. TCP is tracked: a segment always follows its
+    session.
     """
 
     OFF = "off"
@@ -220,6 +221,8 @@ class NatModel:
     tcp: TcpBehaviour = field(default_factory=TcpBehaviour)
     icmp_errors: bool = True
     """Whether ICMP errors about a mapping's packets are translated and passed (RFC 5508 §4)."""
+    refusal_icmp: bool = False
+    """Whether an inside host learns by ICMP that no mapping could be made for it (RFC 5508 REQ-8)."""
     fragments: bool = True
     """Whether fragments are forwarded, in any order (RFC 4787 REQ-14)."""
     fragment_memory: int = 64

@@ -96,3 +96,7 @@ class DroppedError(Exception):
         super().__init__(reason)
         self.reason = reason
         self.answers = answers
+
+
+class ExhaustedError(DroppedError):
+    """No port is left for a new mapping: pool, block or limit is used up."""

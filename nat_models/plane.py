@@ -5,7 +5,7 @@ from __future__ import annotations
 from nat_models.expiry import ExpiryQueue
 from nat_models.icmp import QueryTranslator
 from nat_models.mappings import MappingTable
-from nat_models.model import Filtering, Mapping, NatModel
+from nat_models.model import Filtering, Mapping, NatModel, ReplyReuse
 from nat_models.outcome import NatEvent
 from nat_models.packet import IpProtocol, Packet
 from nat_models.ports import PortAllocator
@@ -31,6 +31,7 @@ class Plane:
             mapping=model.mapping,
             filtering=model.filtering,
             unsolicited=model.unsolicited,
+            reply_reuse=model.reply_reuse,
             ports=ports,
             lifetime=self.udp.first_lifetime,
         )
@@ -42,6 +43,8 @@ class Plane:
             mapping=model.tcp.mapping,
             filtering=model.tcp.filtering,
             unsolicited=model.tcp.unsolicited,
+            # Sessions are tracked: a segment follows its session, whatever the axis says of datagrams.
+            reply_reuse=ReplyReuse.EXISTING_FLOW_FIRST,
             ports=ports,
             lifetime=self.tcp.first_lifetime,
         )
@@ -56,6 +59,7 @@ class Plane:
             mapping=Mapping.ADDRESS_DEPENDENT if by_address else Mapping.ENDPOINT_INDEPENDENT,
             filtering=Filtering.ENDPOINT_INDEPENDENT if admits_all else Filtering.ADDRESS_DEPENDENT,
             unsolicited=model.unsolicited,
+            reply_reuse=model.reply_reuse,
             ports=ports,
             lifetime=self.query.first_lifetime,
         )

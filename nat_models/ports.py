@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from nat_models.model import NatModel, Pooling, PortAssignment
-from nat_models.outcome import DroppedError
+from nat_models.outcome import ExhaustedError
 from nat_models.packet import IpProtocol, TransportAddress
 
 Refused = Callable[[TransportAddress], bool]
@@ -78,11 +78,11 @@ class PortAllocator:
         """Return the external endpoint of a new mapping of ``internal``, now in use.
 
         Raises:
-            DroppedError: the pool, the host's block or the host's limit is used up.
+            ExhaustedError: the pool, the host's block or the host's limit is used up.
         """
         limit = self._pool.per_host_limit
         if limit and self._of_host[internal[0]] >= limit:
-            raise DroppedError(f"{internal[0]} has its limit of {limit} mappings")
+            raise ExhaustedError(f"{internal[0]} has its limit of {limit} mappings")
         self._end_holds(now)
         external = self._on_some_address(protocol, internal, refused)
         self._users[protocol, external] += 1
@@ -123,9 +123,9 @@ class PortAllocator:
         for address in self._addresses_for(internal[0]):
             try:
                 return (address, self._choose(_Request(protocol, internal, address, refused)))
-            except DroppedError as exhausted:
+            except ExhaustedError as exhausted:
                 full = exhausted.reason
-        raise DroppedError(full)
+        raise ExhaustedError(full)
 
     def _addresses_for(self, host: str) -> Sequence[str]:
         """Return the addresses to try in turn. Paired pooling never leaves the host's own."""
@@ -198,14 +198,14 @@ class PortAllocator:
         last = first + self._pool.block_size - 1
         try:
             return self._probe(request, self._random.randint(first, last), first, last)
-        except DroppedError:
-            raise DroppedError(f"port block {first}-{last} of {host} is used up") from None
+        except ExhaustedError:
+            raise ExhaustedError(f"port block {first}-{last} of {host} is used up") from None
 
     def _new_block(self, host: str, address: str) -> int:
         given = self._blocks_given[address]
         first = self._pool.first + given * self._pool.block_size
         if first + self._pool.block_size - 1 > self._pool.last:
-            raise DroppedError(f"no port block left on {address}: {given} hosts have one each")
+            raise ExhaustedError(f"no port block left on {address}: {given} hosts have one each")
         self._blocks_given[address] += 1
         self._blocks[host, address] = first
         return first
@@ -232,4 +232,4 @@ class PortAllocator:
                     continue
                 if self._is_free(request, port):
                     return port
-        raise DroppedError(f"no free {request.protocol.name} port on {request.address}: {used} in use")
+        raise ExhaustedError(f"no free {request.protocol.name} port on {request.address}: {used} in use")

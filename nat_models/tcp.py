@@ -83,7 +83,9 @@ class TcpTranslator:
         entry.refreshed = now
         key = self.table.permit_key(remote)
         alike = [s.expires for r, s in entry.sessions.items() if self.table.permit_key(r) == key]
-        entry.permits[key].expires = max(alike)
+        permit = entry.permits[key]
+        # A shared permit is not shortened: it may stand for a session of another mapping.
+        permit.expires = max(alike) if not self.table.shares_permits else max(permit.expires, *alike)
         expires = max(s.expires for s in entry.sessions.values())
         if expires >= entry.expires:
             entry.expires = expires

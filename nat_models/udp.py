@@ -31,7 +31,7 @@ class UdpTranslator:
         """Return the external endpoint that a packet leaves from.
 
         Raises:
-            DroppedError: no port is left.
+            ExhaustedError: no port is left.
         """
         remote = packet.destination
         entry = self.table.outgoing(packet.source, remote, now)
