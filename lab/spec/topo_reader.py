@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -71,6 +72,7 @@ class _Reader:
             cable = self._cable(record)
             if (first := cables.get(cable.label)) is not None:
                 self._duplicate_label(cable.where, first, labelled="label" in record)
+                cable = dataclasses.replace(cable, label=f"{cable.label} #{len(cables)}")
             cables[cable.label] = cable
         devices = {name: self._device(name, cables) for name in self.names}
         for device in devices.values():
@@ -174,9 +176,10 @@ class _Reader:
 
     def _device(self, name: str, cables: Mapping[str, Cable]) -> Device:
         info = dict(self.topo.nodeInfo(name))
-        own = _ports_in_order(name, cables)
-        where = self._place_of(name, [cables[label] for label in own])
-        self._check_name(name, len(own), where)
+        ports = _ports(name, cables)
+        own = tuple(label for _, label in ports)
+        where = self.places.get((name,), self.where)
+        self._check_name(name, ports[-1][0] if ports else 0, where)
         if info.pop("isSwitch", False):
             return self._switch(name, where, info, own)
         rule = self._role(name, info.get("role"), where)
@@ -206,15 +209,12 @@ class _Reader:
                 suggestion = did_you_mean(str(value), known) if known else f"add a node with role={role!r}"
                 self._wrong(device.where, found, suggestion=suggestion)
 
-    def _place_of(self, name: str, cables: list[Cable]) -> str:
-        return self.places.get((name,), cables[0].where if cables else self.where)
-
-    def _check_name(self, name: str, ports: int, where: str) -> None:
-        if not _NAME.fullmatch(name):
+    def _check_name(self, name: str, last_port: int, where: str) -> None:
+        if not _NAME.fullmatch(str(name)):
             self._wrong(
                 where, f"node name {name!r}", "lower-case letters, digits and single '-', a letter first"
             )
-        interface = f"{name}-eth{ports}"
+        interface = f"{name}-eth{last_port}"
         if len(interface) > MAX_INTERFACE_NAME:
             found = f"node name {name!r} is too long: its interface would be {interface!r}"
             spare = MAX_INTERFACE_NAME - len(interface) + len(name)
@@ -235,13 +235,8 @@ class _Reader:
             self._wrong(
                 where, f"node {name!r}: unknown role {role!r}", suggestion=did_you_mean(str(role), ROLES)
             )
-        elif (name,) in self.places or not self.places:
+        else:
             self._wrong(where, f"node {name!r} has no role", f"role= one of {', '.join(sorted(ROLES))}")
-        else:  # Mininet makes a node of every name that a link mentions
-            others = [other for other in self.names if other != name]
-            self._wrong(
-                where, f"a link leads to {name!r}, which was never added", "", did_you_mean(name, others)
-            )
         return None
 
     def _uplink(self, name: str, uplink: object, cables: list[Cable], rule: RoleRule, where: str) -> str:
@@ -284,10 +279,10 @@ class _Reader:
             return None
 
 
-def _ports_in_order(name: str, cables: Mapping[str, Cable]) -> tuple[str, ...]:
+def _ports(name: str, cables: Mapping[str, Cable]) -> list[tuple[int, str]]:
+    """Return (port number, label) of each link of a node, in port order."""
     ends = [(cable.a_port, cable.label) for cable in cables.values() if cable.a == name]
-    ends += [(cable.b_port, cable.label) for cable in cables.values() if cable.b == name]
-    return tuple(label for _, label in sorted(ends))
+    return sorted(ends + [(cable.b_port, cable.label) for cable in cables.values() if cable.b == name])
 
 
 def _allowed(rule: RoleRule) -> Mapping[str, OptionRule]:

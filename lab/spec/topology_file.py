@@ -188,15 +188,22 @@ class _Recording(Topo):  # type: ignore[misc]  # Mininet ships no types
         super().__init__(*args, **parameters)
 
     def addNode(self, name: str, **options: object) -> object:  # noqa: N802 - Mininet's name
+        place = _authors_line()
         if (name,) in self.places_in_file:
             # Mininet would let the second one replace the first without a word.
-            raise ValueError(f"node {name!r} is added twice, first at {self.places_in_file[name,]}")
-        self.places_in_file[name,] = _authors_line()
+            found = f"node {name!r} is added twice"
+            raise UsageError(Problem(place, found, suggestion=f"first at {self.places_in_file[name,]}"))
+        self.places_in_file[name,] = place
         return super().addNode(name, **options)
 
     def addLink(self, node1: str, node2: str, *ports: int, **options: object) -> object:  # noqa: N802
+        place = _authors_line()
+        for name in (node1, node2):
+            if name not in self.g.node:
+                found = f"a link leads to {name!r}, which was not added before"
+                raise UsageError(Problem(place, found, suggestion=did_you_mean(name, self.g.node)))
         key = super().addLink(node1, node2, *ports, **options)
-        self.places_in_file[node1, node2, str(key)] = _authors_line()
+        self.places_in_file[node1, node2, str(key)] = place
         return key
 
 
