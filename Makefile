@@ -27,10 +27,16 @@ test: setup  ## every test; as root on Debian it first installs the programs tha
 	@tools/system-packages.sh
 	@$(PYTEST) --numprocesses=$(JOBS) --dist=worksteal -p no:benchmark -q $(ARGS)
 
-lint: setup  ## style, types and the checks of the documentation
+lint: lint-style lint-types lint-house  ## style, types, and what holds for every file and document
+
+lint-style: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+
+lint-types: setup
 	@$(BIN)/mypy
+
+lint-house: setup
 	@$(PYTEST) -p no:benchmark -p no:xdist -q $(CHECKS)
 
 bench: setup  ## the benchmarks, on one core
@@ -43,4 +49,4 @@ clean:  ## remove .venv, caches and builds; never results
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks build dist
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup run test lint bench lock clean
+.PHONY: help setup run test lint lint-style lint-types lint-house bench lock clean

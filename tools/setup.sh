@@ -89,9 +89,9 @@ pip() {
     "$venv/bin/python" -m pip --disable-pip-version-check --no-input "$@"
 }
 # Wheels only: no build step of a dependency runs on this machine, and every byte is named by its hash.
-pip install --quiet --only-binary :all: --require-hashes --requirement constraints/all.txt ||
+pip install -qq --only-binary :all: --require-hashes --requirement constraints/all.txt ||
     fail "cannot install constraints/all.txt: see pip's message above (no network, or an index that lacks a file)."
-pip install --quiet --no-deps --no-build-isolation --editable . ||
+pip install -qq --no-deps --no-build-isolation --editable . ||
     fail "cannot install the project itself into $venv: see pip's message above."
 fingerprint "$python" >"$venv/.fingerprint"
 printf 'make setup: %s is ready\n' "$venv"
