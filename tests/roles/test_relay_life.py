@@ -152,7 +152,7 @@ def test_a_wrong_password_is_refused_and_told():
 
 
 def test_as_coturn_does_it_an_idle_call_is_up_after_an_hour():
-    """The client refreshes the allocation every 500 s and rebinds the channel with the next data after 500 s."""
+    """The client refreshes the allocation every 500 s, and the channel with the next data after 500 s."""
     life = Life()
 
     async def scenario(life):

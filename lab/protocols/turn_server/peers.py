@@ -66,9 +66,12 @@ class Peers:
     def _check_peer(self, allocation: Allocation, peer: TransportAddress) -> None:
         if family_of(peer[0]) not in allocation.relayed:
             raise RequestRefused(443, f"{peer[0]} is of another family than the relayed address")
-        address = ipaddress.ip_address(peer[0])
-        if any(address in n for n in self._denied) and not any(address in n for n in self._allowed):
+        if self._denied and self._is_denied(peer[0]):
             raise RequestRefused(403, f"{peer[0]} is in a denied range")
+
+    def _is_denied(self, ip: str) -> bool:
+        address = ipaddress.ip_address(ip)
+        return any(address in n for n in self._denied) and not any(address in n for n in self._allowed)
 
     def _check_room(self, allocation: Allocation, peers: list[TransportAddress]) -> None:
         limit = self._config.permissions_per_allocation
