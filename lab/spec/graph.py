@@ -109,15 +109,16 @@ class Graph:
 
 
 def check_connected(graph: Graph) -> list[Problem]:
-    """Return a problem for every device that cannot reach the rest."""
+    """Return a problem for every device that has no link, or cannot reach the rest."""
     first = next(iter(graph.devices))
-    return [
-        Problem(
-            device.where,
-            f"node {device.name!r} cannot be reached from {first!r}",
-            suggestion="link it"
-            if not device.cables
-            else f"link it, or one of its neighbours, towards {first!r}",
-        )
-        for device in graph.unreachable()
+    problems = [
+        Problem(device.where, f"node {device.name!r} has no link")
+        for device in graph.devices.values()
+        if not device.cables
     ]
+    for device in graph.unreachable():
+        if device.cables:
+            found = f"node {device.name!r} cannot be reached from {first!r}"
+            suggestion = f"link it, or one of its neighbours, towards {first!r}"
+            problems.append(Problem(device.where, found, suggestion=suggestion))
+    return problems

@@ -42,18 +42,25 @@ class TopologyFile:
     @property
     def parameters(self) -> dict[str, object]:
         """Every parameter with its default (``inspect.Parameter.empty`` where there is none)."""
-        found = inspect.signature(self._entry).parameters.values()
+        try:
+            found = inspect.signature(self._entry).parameters.values()
+        except ValueError:  # some callables written in C do not say
+            return {}
         return {p.name: p.default for p in found if p.kind in _NAMED and p.name != "self"}
 
     @property
     def _entry(self) -> Callable[..., object]:
-        if not isinstance(self.factory, type):
+        if not self._is_topo_class:
             return self.factory
         topo_class: Any = self.factory
         # Mininet's idiom is build(); older files override the constructor.
         own_constructor = topo_class.__init__ is not Topo.__init__
         entry: Callable[..., object] = topo_class.__init__ if own_constructor else topo_class.build
         return entry
+
+    @property
+    def _is_topo_class(self) -> bool:
+        return isinstance(self.factory, type) and issubclass(self.factory, Topo)
 
     def build(self, parameters: Mapping[str, object]) -> tuple[Topo, dict[Place, str]]:
         """Return the topology, and the place (``file:line``) where each of its nodes and links was added.
@@ -64,8 +71,8 @@ class TopologyFile:
         problems = self._parameter_problems(parameters)
         if problems:
             raise UsageError(*problems)
-        factory = self.factory
-        if isinstance(factory, type):
+        factory: Any = self.factory
+        if self._is_topo_class:
             factory = type(factory.__name__, (_Recording, factory), {"__doc__": factory.__doc__})
         topo = _run_authors_code(self.path, lambda: factory(**parameters))
         if not isinstance(topo, Topo):
@@ -134,7 +141,11 @@ def read_topology_file(path: Path, key: str = "") -> TopologyFile:
         raise UsageError(
             Problem(display_path(path), f"no topology {name!r} in this file", suggestion=suggestion)
         )
-    return TopologyFile(name=name, path=path, factory=topos.get(name) or classes[name])
+    factory = topos[name] if name in topos else classes[name]
+    if not callable(factory):
+        found = f"topos has a {type(factory).__name__} for {name!r}"
+        raise UsageError(Problem(display_path(path), found, 'a class, such as topos = {"name": TheClass}'))
+    return TopologyFile(name=name if topos or key else path.stem, path=path, factory=factory)
 
 
 def _only_name(path: Path, topos: Mapping[str, Any], classes: Mapping[str, Any]) -> str:

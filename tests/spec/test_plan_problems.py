@@ -44,7 +44,8 @@ def changed(old, new):
 
 
 CASES = {
-    "no nodes": ("pass", "topology Net: the topology has no nodes"),
+    "no nodes": ("pass", "topology net: the topology has no nodes"),
+    "a node alone": ('self.addHost("alice", role="host")\n', "net.py:5: node 'alice' has no link"),
     "unknown role": (
         changed('role="relay"', 'role="realy"'),
         """\
@@ -182,9 +183,7 @@ CASES = {
     ),
     "a node without a link": (
         SOUND + 'self.addHost("bob", role="host")\n',
-        """\
-        net.py:12: node 'bob' cannot be reached from 'alice'
-          link it""",
+        "net.py:12: node 'bob' has no link",
     ),
     "an island": (
         SOUND + 'self.addHost("bob", role="host")\nself.addHost("carol", role="host")\n'
