@@ -238,7 +238,7 @@ class Lab(abc.ABC):
             raise UsageError(Problem("", f"no link {label!r} in {self.network.name}", suggestion=suggestion))
 
     def _check_endpoint(self, name: str) -> None:
-        endpoints = [node.name for node in self.network.nodes.values() if node.role == ENDPOINT]
+        endpoints = self.network.by_role.get(ENDPOINT, {})
         if name not in endpoints:
             suggestion = did_you_mean(name, endpoints)
             raise UsageError(

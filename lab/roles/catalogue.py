@@ -63,20 +63,15 @@ def first_address(node: Node) -> str:
     return next((a for a in addresses if ":" not in a), addresses[0])
 
 
-def nodes_with_role(network: Network, role: str) -> list[Node]:
-    """Return the nodes that play a role, in topology order."""
-    return [node for node in network.nodes.values() if node.role == role]
-
-
 def _endpoint(node: Node, network: Network, context: RoleContext) -> Role:
-    meeting_points = nodes_with_role(network, RENDEZVOUS)
-    if not meeting_points:
+    rendezvous = _chosen(node, network, RENDEZVOUS)
+    if rendezvous is None:
         raise UsageError(f"{network.name} has endpoints but no node with role {RENDEZVOUS!r}")
     relay = _chosen(node, network, RELAY)
     stun = _chosen(node, network, STUN) or relay
     config = EndpointConfig(
         name=node.name,
-        rendezvous=(first_address(meeting_points[0]), RendezvousConfig().port),
+        rendezvous=(first_address(rendezvous), RendezvousConfig().port),
         stun=(first_address(stun), STUN_PORT) if stun else None,
         turn=TurnServers(addresses=_turn_addresses(relay), username=USERNAME, password=PASSWORD)
         if relay
@@ -87,7 +82,7 @@ def _endpoint(node: Node, network: Network, context: RoleContext) -> Role:
 
 def _chosen(node: Node, network: Network, role: str) -> Node | None:
     """Return the server of a role that an endpoint names in its options, else the first there is."""
-    servers = {server.name: server for server in nodes_with_role(network, role)}
+    servers = network.by_role.get(role, {})
     name = node.options.get(role)
     if name is None:
         return next(iter(servers.values()), None)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import Final
 
 from lab.errors import WireFormatError
 from lab.protocols.signalling import MAX_LINE_BYTES, Signal, encode_signal, parse_signal_untrusted
 from lab.roles.context import RoleContext
+
+BACKLOG: Final = 4096
+"""Half-open connections; thousands of endpoints register at once when a run begins (Linux: somaxconn)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +32,11 @@ class Rendezvous:
     async def run(self) -> None:
         """Serve until cancelled."""
         server = await asyncio.start_server(
-            self._serve, list(self._context.addresses), self._config.port, limit=MAX_LINE_BYTES
+            self._serve,
+            list(self._context.addresses),
+            self._config.port,
+            limit=MAX_LINE_BYTES,
+            backlog=BACKLOG,
         )
         async with server:
             await server.serve_forever()

@@ -407,6 +407,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         port: int | None = None,
         *,
         ssl: ssl.SSLContext | None = None,
+        backlog: int = 100,
         **options: Any,
     ) -> asyncio.AbstractServer:
         """Listen for TCP, or TLS over TCP, on the current host.
@@ -414,7 +415,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         Raises:
             OSError: the address is not the host's, or the port is taken.
         """
-        return await current_host().open_server(protocol_factory, host, port or 0, ssl=ssl)
+        return await current_host().open_server(protocol_factory, host, port or 0, ssl=ssl, backlog=backlog)
 
     async def start_tls(  # type: ignore[override]
         self,

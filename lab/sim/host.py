@@ -184,11 +184,12 @@ class SimHost(SimNode):
         port: int,
         *,
         ssl: ssl.SSLContext | None,
+        backlog: int,
     ) -> asyncio.AbstractServer:
         """Listen by TCP or TLS; see ``VirtualLoop.create_server``."""
         hosts = [host] if isinstance(host, str) and host else list(host or [WILDCARDS[0]])
         factory = protocol_factory if ssl is None else wrap_server(self, protocol_factory, ssl)
-        return self.tcp.listen(factory, hosts, check_port(port))
+        return self.tcp.listen(factory, hosts, check_port(port), backlog)
 
     async def start_tls(
         self,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import socket
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +11,7 @@ from lab.sim.host import SimHost
 from lab.sim.impairment import LinkDirection
 from lab.sim.nat_box import SimNatBox
 from lab.sim.node import Hop, Port, SimNode, SimRouter
+from lab.sim.segments import Segments
 from lab.spec.event import Event, EventType, JsonValue
 from lab.spec.network import Interface, Network, Node, NodeKind
 from lab.spec.seeds import derive_seed, stream
@@ -81,32 +81,10 @@ class SimNetwork:
             name: [_make_port(node, interface) for interface in self.spec.nodes[name].interfaces]
             for name, node in self.nodes.items()
         }
-        by_place = {(port.node.name, port.link): port for made in ports.values() for port in made}
-        for made in ports.values():
-            for port in made:
-                port.neighbours = self._neighbours(port, by_place)
+        every_port = (port for made in ports.values() for port in made)
+        self._segments = Segments(self.spec, every_port, self.directions)
         for name, node in self.nodes.items():
             node.attach(ports[name])
-
-    def _neighbours(self, port: Port, by_place: Mapping[tuple[str, str], Port]) -> dict[str, Hop]:
-        """Walk the segment from ``port`` through its switches; return a hop for every address on it."""
-        found: dict[str, Hop] = {}
-        waiting: deque[tuple[str, str, tuple[LinkDirection, ...]]] = deque([(port.node.name, port.link, ())])
-        crossed = set()
-        while waiting:
-            sender, label, path = waiting.popleft()
-            crossed.add(label)
-            link = self.spec.links[label]
-            receiver = link.b if link.a == sender else link.a
-            onward = (*path, self.directions[label, sender])
-            target = by_place.get((receiver, label))
-            if target is not None:
-                found.update(dict.fromkeys(target.addresses, Hop(onward, target)))
-                continue
-            for interface in self.spec.nodes[receiver].interfaces:
-                if interface.link not in crossed:
-                    waiting.append((receiver, interface.link, onward))
-        return found
 
     # Names, numbers, records
 
@@ -192,7 +170,10 @@ class SimNetwork:
 
     def transmit(self, packet: Packet, port: Port, neighbour: str) -> None:
         """Send a packet out of ``port`` to the neighbour with that address."""
-        hop = port.neighbours.get(neighbour)
+        try:
+            hop = port.neighbours[neighbour]
+        except KeyError:
+            hop = port.neighbours[neighbour] = self._segments.hop(port, neighbour)
         if self.capture is not None:
             self.capture.record(self.loop.time(), port.node.name, port.link, packet, outbound=True)
         if hop is None:

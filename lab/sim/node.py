@@ -28,13 +28,13 @@ class Hop(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Port:
-    """A node's interface: its addresses (text, without prefix length) and its neighbours by address."""
+    """A node's interface: its addresses (text, without prefix length), and the neighbours met so far."""
 
     node: SimNode
     link: str
     addresses: tuple[str, ...]
     outside: bool
-    neighbours: dict[str, Hop] = field(default_factory=dict)
+    neighbours: dict[str, Hop | None] = field(default_factory=dict)
 
 
 class _RouteEntry(NamedTuple):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 
 from lab.spec.event import JsonValue
@@ -82,7 +83,7 @@ class Link:
     backward: Impairment
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Network:
     """The whole network, nodes and links by name, in the topology's order."""
 
@@ -91,3 +92,11 @@ class Network:
     links: Mapping[str, Link]
     dns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Host names and the addresses they resolve to (A and AAAA by family)."""
+
+    @cached_property
+    def by_role(self) -> Mapping[str, Mapping[str, Node]]:
+        """The nodes that play each role, by name, in topology order."""
+        found: dict[str, dict[str, Node]] = {}
+        for node in self.nodes.values():
+            found.setdefault(node.role, {})[node.name] = node
+        return found
