@@ -104,7 +104,7 @@ class Lab(abc.ABC):
                     future.set_result(None)
 
     async def _wait_until(self, call: str, condition: Callable[[], bool], timeout: float) -> bool:
-        """Wait until a condition on a call holds, looking again at its milestones; return whether it came to."""
+        """Wait until a condition on a call holds, looking at its milestones; return whether it came to."""
         try:
             async with asyncio.timeout(timeout):
                 while not condition():

@@ -30,14 +30,15 @@ class Segments:
                 self._owners[self._segment_of[port.link], address] = port
 
     def hop(self, port: Port, neighbour: str) -> Hop | None:
-        """Return the way from ``port`` to the interface on its segment that has that address, if there is
-        one.
-        """
+        """Return the way from ``port`` to the interface on its segment with that address, None without one."""
         target = self._owners.get((self._segment_of[port.link], neighbour))
         if target is None:
             return None
-        first, here = port.link, port.node.name links = [first] if first == target.link else
-        self._links_between(self._far_end(first, here), port, target) path = [] for label in links:
+        here, links = port.node.name, [port.link]
+        if port.link != target.link:
+            links = self._links_between(self._far_end(port.link, here), port, target)
+        path = []
+        for label in links:
             path.append(self._directions[label, here])
             here = self._far_end(label, here)
         return Hop(tuple(path), target)
