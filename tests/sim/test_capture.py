@@ -67,6 +67,13 @@ class TestCollecting:
         ]
         assert [int.from_bytes(ident) for ident in idents] == [2, 4, 1, 3]
 
+    def test_it_may_be_limited_to_what_some_nodes_saw(self):
+        capture = Capture(network())
+        capture.record(0.1, "alice", "home", udp(), outbound=True)
+        capture.record(0.2, "server", "wan", udp(), outbound=False)
+        limited = blocks(capture.to_pcapng(nodes=["server"]))
+        assert [struct.unpack("<I", body[:4]) for kind, body in limited if kind == 6] == [(1,)]
+
     def test_equal_captures_are_equal_bytes(self):
         def take() -> bytes:
             capture = Capture(network())

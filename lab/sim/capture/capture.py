@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from ipaddress import ip_interface
 from typing import TYPE_CHECKING
@@ -72,8 +73,12 @@ class Capture:
         later = f" at {time:.6f} s" if time != latest.time else ""
         latest.comments.append(f"dropped{part} at {where}{later}: {reason}")
 
-    def to_pcapng(self) -> bytes:
-        """Return the file: interfaces in the network's order, records by time, then as they came."""
+    def to_pcapng(self, nodes: Collection[str] = ()) -> bytes:
+        """Return the file: interfaces in the network's order, records by time, then as they came.
+
+        ``nodes`` limits it to what their interfaces saw: analysers take a segment that two interfaces saw
+        for a retransmission.
+        """
         stream = io.BytesIO()
         writer = PcapngWriter(stream)
         name = f" of {self._network.name}" if self._network else ""
@@ -83,7 +88,8 @@ class Capture:
         if names:
             writer.write_names(names)
         encoded: dict[int, bytes] = {}
-        for record in sorted(self._records, key=lambda record: record.time):
+        chosen = [record for record in self._records if not nodes or record.tap[0] in nodes]
+        for record in sorted(chosen, key=lambda record: record.time):
             # The same object is seen at both ends of a wire; records keep it alive, so its id is its own.
             data = encoded.get(id(record.packet))
             if data is None:

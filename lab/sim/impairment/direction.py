@@ -23,7 +23,7 @@ from lab.sim.impairment.jitter import Flight
 from lab.sim.impairment.loss import IndependentLoss
 from lab.sim.impairment.mtu import fits, refusal
 from lab.sim.impairment.rate import Transmitter
-from lab.sim.impairment.reorder import Reordering
+from lab.sim.impairment.reorder import Reordering, hurried
 from lab.sim.impairment.target import Target
 from lab.spec.impairment import Impairment, JitterOrder
 
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 # closely.
 _HEADER_ROOM = 40 + 8 + 20
 _LARGEST_ICMP_ERROR = 1280
+
+
+_NONE_FORCED: Mapping[int, Fate] = {}
 
 
 class _LossModel(Protocol):
@@ -55,6 +58,29 @@ class LinkDirection:
     aside.
     """
 
+    # A network of thousands of homes has as many directions: slots halve them.
+    __slots__ = (
+        "_block",
+        "_burst",
+        "_cut_reason",
+        "_delay",
+        "_duplication",
+        "_flight",
+        "_force",
+        "_index",
+        "_is_plain",
+        "_latest",
+        "_losses",
+        "_reordering",
+        "_seed",
+        "_surely_fits",
+        "_targets",
+        "_transmitter",
+        "impairment",
+        "label",
+        "log",
+    )
+
     def __init__(
         self, impairment: Impairment, seed: int, label: str, force: Mapping[int, Fate] | None = None
     ) -> None:
@@ -62,8 +88,8 @@ class LinkDirection:
         self.label = label
         self.log: dict[int, Fate] = {}
         self._seed = seed
-        self._force = dict(force or {})
-        self._targets: list[Target] = []
+        self._force = dict(force) if force else _NONE_FORCED
+        self._targets: tuple[Target, ...] = ()
         self._index = 0
         self._latest = 0.0
         self._cut_reason = ""
@@ -120,18 +146,17 @@ class LinkDirection:
         self, match: Callable[[Packet], bool], nth: int = 1, count: int = 1, reason: str = ""
     ) -> None:
         """Drop the ``nth`` packet (from 1, counted from now) that matches, and ``count - 1`` more that do."""
-        self._targets.append(
-            Target(match, nth, count, reason or f"dropped on request: match {nth} on {self.label}")
-        )
+        reason = reason or f"dropped on request: match {nth} on {self.label}"
+        self._targets += (Target(match, nth, count, reason),)
         self._set_plain()
 
     def _configure(self, before: Impairment | None, now: float) -> None:
         new, seed = self.impairment, self._seed
         self._delay = new.delay
         self._surely_fits = new.mtu - _HEADER_ROOM if new.mtu >= _LARGEST_ICMP_ERROR else -1
-        self._flight = Flight(new.delay, new.jitter, seed)
+        self._flight = Flight(new.delay, new.jitter, seed) if new.jitter else None
         self._duplication = Duplication(new.duplicate, seed) if new.duplicate else None
-        self._reordering = Reordering(new.reorder, new.reorder_gap, seed)
+        self._reordering = Reordering(new.reorder, seed) if new.reorder else None
         self._configure_transmitter(now)
         if before is None or before.loss_burst != new.loss_burst:
             self._burst = BurstLoss(new.loss_burst, seed, self._index) if new.loss_burst else None
@@ -160,8 +185,8 @@ class LinkDirection:
             or self._losses
             or self._duplication
             or self._transmitter
-            or wanted.jitter
-            or wanted.reorder
+            or self._flight
+            or self._reordering
             or wanted.jitter_order is JitterOrder.FREE
         )
 
@@ -208,7 +233,7 @@ class LinkDirection:
             if target.hits(packet):
                 reason = target.reason
         if any(target.is_spent for target in self._targets):
-            self._targets = [target for target in self._targets if not target.is_spent]
+            self._targets = tuple(target for target in self._targets if not target.is_spent)
             self._set_plain()
         return reason
 
@@ -216,22 +241,24 @@ class LinkDirection:
         fate = self._force.get(index)
         if fate is None:
             fate = self._drawn_fate(index)
-        arrival = sent + self._flight.seconds(index)
+        arrival = sent + (self._flight.seconds(index) if self._flight else self._delay)
         if not fate:
             return Decision(((self._in_order(arrival), packet),))
         self.log[index] = fate
-        ahead = Fate.REORDER in fate
-        first = self._reordering.hurry(sent, arrival) if ahead else self._in_order(arrival)
+        if Fate.REORDER in fate:
+            first = hurried(sent, arrival, self.impairment.reorder_gap)
+        else:
+            first = self._in_order(arrival)
         if Fate.DUPLICATE not in fate:
             return Decision(((first, packet),))
-        second = self._in_order(sent + self._flight.copy_seconds(index))
+        second = self._in_order(sent + (self._flight.copy_seconds(index) if self._flight else self._delay))
         return Decision(((first, packet), (second, packet)))
 
     def _drawn_fate(self, index: int) -> Fate:
         fate = Fate.DELIVER
         if self._duplication is not None and self._duplication.doubles(index):
             fate = Fate.DUPLICATE
-        if self.impairment.reorder and self._reordering.overtakes(index):
+        if self._reordering is not None and self._reordering.overtakes(index):
             fate |= Fate.REORDER
         return fate
 

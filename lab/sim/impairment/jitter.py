@@ -22,14 +22,10 @@ class Flight:
 
     def seconds(self, index: int) -> float:
         """Return the seconds in flight of the packet of that index."""
-        if not self._spread:
-            return self._lowest
         flight = self._lowest + self._spread * self._draws.share(index)
         return max(flight, 0.0)
 
     def copy_seconds(self, index: int) -> float:
         """Return the seconds in flight of that packet's duplicate."""
-        if not self._spread:
-            return self._lowest
         flight = self._lowest + self._spread * self._copy_draws.share(index)
         return max(flight, 0.0)
