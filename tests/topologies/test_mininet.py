@@ -1,9 +1,9 @@
 """Every shipped topology builds in real Mininet, as the system's `mn` loads it.
 
 When `mn` crashes it kills processes by name and removes `*.log` and `*.out` from `/tmp`; when it starts it
-raises limits of the whole machine. So each run has process, mount and network namespaces of its own: a `/proc`
-that shows nobody else, empty `/tmp`, `/run` and home directories, no way to write `/proc/sys`. When its first
-process ends the kernel takes the rest.
+raises limits of the whole machine. So each run has process, mount and network namespaces of its own: `/proc`
+shows nobody else, `/tmp`, `/run` and the home directory are empty, `/proc/sys` cannot be written. Its first
+process takes the rest with it when it ends.
 """
 
 import os

@@ -9,7 +9,9 @@ import pytest
 import lab
 from lab.errors import UsageError
 from lab.spec.find import load_topology, open_topology
+from lab.spec.impairment_options import PARSERS
 from lab.spec.network import Network, NodeKind
+from lab.spec.node_options import LINK_OPTIONS, NODE_OPTIONS, ROLES, SWITCH_OPTIONS
 
 DIRECTORY = Path(lab.__file__).parents[1] / "topologies"
 FILES = sorted(DIRECTORY.glob("*.py"))
@@ -104,6 +106,14 @@ def test_an_unknown_nat_model_is_told_with_its_line(name):
     assert nat is not None
     with pytest.raises(UsageError, match=rf"{name}\.py:\d+: NAT '[a-z0-9-]+': no NAT preset 'symetric'"):
         load_topology(name, {nat: "symetric"})
+
+
+def test_the_how_to_names_every_topology_role_option_and_impairment():
+    text = (DIRECTORY.parent / "docs" / "topologies.md").read_text()
+    node_options = {option for options in NODE_OPTIONS.values() for option in options} - {"role"}
+    own_options = {option for rule in ROLES.values() for option in rule.options}
+    known = {*NAMES, *ROLES, *node_options, *own_options, *LINK_OPTIONS, *SWITCH_OPTIONS, *PARSERS}
+    assert sorted(word for word in known if not re.search(rf"[`\"]{word}\b|\b{word}=", text)) == []
 
 
 # What each one is for
