@@ -390,14 +390,15 @@ class TcpConnection:
         if self.state not in _KEPT_ALIVE:
             self._keepalive_at = None
             return
+        self._keepalive_at = now + self._config.keepalive_interval
+        if self.sender.unacknowledged:
+            return  # retransmission tries already whether the peer lives
         if self._keepalives >= self._config.keepalive_probes:
             self._control.append(self._bare(RST | ACK))
             self._end(self._soft_failure or TcpFailure.TIMED_OUT)
             return
         self._keepalives += 1
-        self._keepalive_at = now + self._config.keepalive_interval
-        if not self.sender.unacknowledged:
-            self._control.append(self._probe())
+        self._control.append(self._probe())
 
     # ICMP
 

@@ -13,7 +13,7 @@ without padding are ordinary TCP.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from nat_models.packet import (
     IPV4_HEADER_BYTES,
@@ -35,6 +35,9 @@ _FLAGS: Final = tuple(TcpFlag(bits) for bits in range(32))  # looking one up cos
 
 _MASK: Final = 0xFFFFFFFF
 _HALF: Final = 1 << 31
+
+
+Bytes = TypeVar("Bytes", bytes, memoryview)
 
 
 class Segment(NamedTuple):
@@ -63,7 +66,7 @@ def from_wire(number: int, near: int) -> int:
     return near + ((number - near + _HALF) & _MASK) - _HALF
 
 
-def trim_front(payload: bytes, length: int, count: int) -> tuple[bytes, int]:
+def trim_front(payload: Bytes, length: int, count: int) -> tuple[Bytes, int]:
     """Return payload and length without the first ``count`` charged bytes; padding goes first."""
     real = count - (length - len(payload))
     return (payload[real:] if real > 0 else payload), length - count

@@ -63,7 +63,7 @@ class TcpSender:
         self._largest_window = 0
         self._congestion = NewReno(segment_size, config.initial_window)
         self._timeout = RetransmissionTimeout(config)
-        self._queue: deque[tuple[bytes, int, bool]] = deque()  # payload, charged length, begins a segment
+        self._queue: deque[tuple[bytes | memoryview, int]] = deque()  # payload, charged length
         self._flight: deque[InFlight] = deque()
         self._pipe = 0  # sequence numbers sent and believed to be in the network
         self._lost = 0  # segments marked lost
@@ -76,9 +76,9 @@ class TcpSender:
     # What the program wants
 
     def write(self, payload: bytes, charged: int | None = None) -> None:
-        """Queue bytes. Those with a charge of their own (at least their number) begin a segment."""
+        """Queue bytes; ``charged`` is what they count for, at least their number."""
         length = len(payload) if charged is None else charged
-        self._queue.append((payload, length, charged is not None))
+        self._queue.append((payload, length))
         self.queued += length
 
     def finish(self) -> None:
@@ -122,10 +122,13 @@ class TcpSender:
 
     def repeat_first(self) -> None:
         """Send the oldest segment again at the next occasion, whatever the window."""
-        if self._flight and not self._flight[0].lost:
-            self._pipe -= self._flight[0].span
-            self._mark_lost(self._flight[0])
+        if not self._flight:
+            return
         self._urgent = True
+        first = self._flight[0]
+        if not first.lost:
+            self._pipe -= first.span
+            self._mark_lost(first)
 
     def established(self) -> None:
         """Permit data: the SYN was acknowledged."""
@@ -201,6 +204,7 @@ class TcpSender:
     def take(self, now: float) -> list[InFlight]:
         """Return what is to be sent now, oldest first."""
         chosen: list[InFlight] = []
+        idle = not self._flight
         if self._lost:
             self._take_lost(chosen)
         if self._may_send_data and (self.queued or self._finish):
@@ -208,12 +212,12 @@ class TcpSender:
         for segment in chosen:
             segment.sent_at = now
             segment.transmissions += 1
-        if chosen and self.stalled_since is None:
-            self.stalled_since = now
-        if self.deadline is None and (chosen or (self._may_send_data and self._unsent)):
-            # Nothing may be on its way and something wait for the window: then the timer probes it.
-            self.stalled_since = now if self.stalled_since is None else self.stalled_since
+        # Nothing may be on its way and something wait for the window: then the timer probes it.
+        waiting = self._may_send_data and self._unsent
+        if (chosen and idle) or (self.deadline is None and (chosen or waiting)):
             self.deadline = now + self._timeout.seconds
+            if idle or self.stalled_since is None:
+                self.stalled_since = now
         return chosen
 
     def _take_lost(self, chosen: list[InFlight]) -> None:
@@ -235,10 +239,10 @@ class TcpSender:
             size = min(room, self.segment_size, self.queued)
             if room < 1 or not self._worth_sending(size):
                 return
-            payload, length = self._dequeue(size)
-            flags = FIN if self._finish and not self.queued and length < room else 0
+            payload = self._dequeue(size)
+            flags = FIN if self._finish and not self.queued and size < room else 0
             self._fin_sent = self._fin_sent or flags == FIN
-            segment = InFlight(self.next, payload, length, flags)
+            segment = InFlight(self.next, payload, size, flags)
             self._flight.append(segment)
             self.next = segment.end
             self._pipe += segment.span
@@ -249,23 +253,22 @@ class TcpSender:
         """Avoid silly windows (RFC 9293 §3.8.6.2.1). Nagle's rule is off, as asyncio sets TCP_NODELAY."""
         return size in {self.segment_size, self.queued} or size * 2 >= self._largest_window or self._override
 
-    def _dequeue(self, size: int) -> tuple[bytes, int]:
-        """Take up to ``size`` charged bytes. Padding leads its segment, so it ends the one before."""
+    def _dequeue(self, size: int) -> bytes:
+        """Take ``size`` charged bytes off the queue; return what of them is real."""
         queue = self._queue
+        self.queued -= size
         if queue and queue[0][1] == size:
-            self.queued -= size
-            return queue.popleft()[:2]
-        pieces, taken = [], 0
-        while taken < size and queue and not (taken and queue[0][2]):
-            payload, length, begins = queue.popleft()
-            use = min(length, size - taken)
-            rest, rest_length = trim_front(payload, length, use)
+            return bytes(queue.popleft()[0])
+        pieces = []
+        while size:
+            payload, length = queue.popleft()
+            use = min(length, size)
+            rest, rest_length = trim_front(memoryview(payload), length, use)
             pieces.append(payload[: len(payload) - len(rest)])
             if rest_length:
-                queue.appendleft((rest, rest_length, begins))
-            taken += use
-        self.queued -= taken
-        return b"".join(pieces), taken
+                queue.appendleft((rest, rest_length))  # a view: a long write is copied once
+            size -= use
+        return b"".join(pieces)
 
     # The flight
 

@@ -198,6 +198,15 @@ def test_lost_syn_ack_is_repeated_when_the_syn_comes_again():
     assert wire.a.state is wire.b.state is TcpState.ESTABLISHED
 
 
+def test_a_syn_that_comes_again_is_answered_at_once():
+    """Its sender did not hear the SYN-ACK; waiting for the own timer would double the delay."""
+    wire = Wire().open().run(0.06)
+    wire.ladder.clear()
+    wire.b.receive(Segment(SYN, 1000, 0, 65535), wire.now)
+    wire.pump("b")
+    assert wire.ladder == ["0.060 b SYN+ACK 0:1 0"]
+
+
 def test_data_completes_a_handshake_whose_last_acknowledgement_was_lost():
     wire = Wire(fate=losing(("a", 1))).open().run(0.1)
     wire.write("a", b"hello")
@@ -209,6 +218,12 @@ def test_data_completes_a_handshake_whose_last_acknowledgement_was_lost():
 def test_simultaneous_open_makes_one_connection():
     """Both ends send a SYN before either arrives: what hole punching does (RFC 9293 §3.5, RFC 5382 REQ-2)."""
     wire = Wire().open("a").open("b").run(1)
+    assert wire.ladder == [
+        "0.000 a SYN 0:0 0",
+        "0.000 b SYN 0:0 0",
+        "0.050 b SYN+ACK 0:1 0",
+        "0.050 a SYN+ACK 0:1 0",
+    ]
     assert wire.a.state is wire.b.state is TcpState.ESTABLISHED
     wire.write("a", b"from a")
     wire.write("b", b"from b")
@@ -457,6 +472,23 @@ def test_time_wait_answers_a_repeated_fin():
     assert wire.b.state is TcpState.CLOSED
 
 
+def test_a_repeated_fin_starts_the_minute_again():
+    """RFC 9293 §3.10.7.4: the peer's FIN is acknowledged once more, and once more waited out."""
+    wire = Wire().connect()
+    wire.do("a", "shutdown")
+    wire.run(wire.now + 0.06)
+    wire.do("b", "shutdown")
+    wire.run(wire.now + 30)
+    wire.ladder.clear()
+    wire.mute = "a"
+    wire.arrive("a", Segment(FIN | ACK, 5001, 1002, 65535))
+    assert [rung.split(" ", 1)[1] for rung in wire.ladder] == ["a ACK 2:2 0 lost"]
+    wire.run(wire.now + 59)
+    assert wire.a.state is TcpState.TIME_WAIT
+    wire.run(wire.now + 2)
+    assert wire.a.state is TcpState.CLOSED
+
+
 def test_a_peer_that_never_closes_is_forgotten_after_60_seconds():
     """Only when the program has gone: a half-closed connection may live for ever."""
     wire = Wire().connect()
@@ -465,6 +497,27 @@ def test_a_peer_that_never_closes_is_forgotten_after_60_seconds():
     assert wire.a.state is TcpState.FIN_WAIT_2
     wire.run(wire.now + 2)
     assert wire.a.state is TcpState.CLOSED
+
+
+def test_a_half_closed_connection_is_forgotten_60_seconds_after_its_program_has_gone():
+    wire = Wire().connect()
+    wire.do("a", "shutdown")
+    wire.run(wire.now + 1000)
+    assert wire.a.state is TcpState.FIN_WAIT_2
+    wire.do("a", "close", wire.now)
+    wire.run(wire.now + 61)
+    assert wire.a.state is TcpState.CLOSED
+
+
+def test_data_left_by_a_program_that_has_gone_is_retransmitted_for_less_long():
+    """102.2 s instead of 924.6 s (Linux tcp_orphan_retries)."""
+    wire = Wire().connect()
+    wire.mute = "ab"
+    start = wire.now
+    wire.write("a", b"bye")
+    wire.do("a", "close", wire.now)
+    wire.run()
+    assert 102.2 <= wire.now - start < 210
 
 
 def test_data_for_a_program_that_has_gone_is_reset():
@@ -531,6 +584,24 @@ def test_a_syn_on_an_open_connection_is_challenged():
     assert wire.ladder[-1].endswith("b ACK 1:1 0")
 
 
+def test_an_acknowledgement_of_what_was_never_sent_is_challenged():
+    """RFC 9293 §3.10.7.4, fifth check."""
+    wire = Wire().connect()
+    wire.write("b", b"abc")
+    wire.arrive("b", Segment(ACK, 1001, 5001 + 4, 65535))
+    assert wire.b.sender.unacknowledged == 3
+    assert wire.ladder[-1].endswith("b ACK 4:1 0")
+
+
+def test_an_old_segment_does_not_set_the_window():
+    """SND.WL1 and SND.WL2 of RFC 9293 §3.10.7.4: only newer segments speak of the window."""
+    wire = Wire().connect()
+    wire.arrive("b", Segment(ACK, 1001, 5001, 40_000, b"new", 3))
+    wire.arrive("b", Segment(ACK, 1000, 5001, 7))
+    wire.arrive("b", Segment(ACK, 1001, 5001, 7))
+    assert wire.b.sender.peer_window == 40_000
+
+
 def test_desynchronised_ends_do_not_answer_each_other_for_ever():
     """Each finds the other's acknowledgement unacceptable; two answers a second at most (RFC 5961 §10)."""
     wire = Wire().connect()
@@ -567,6 +638,17 @@ def test_an_icmp_error_never_ends_an_open_connection():
     assert wire.a.state is TcpState.ESTABLISHED
     wire.run()
     assert wire.a.failure is TcpFailure.HOST_UNREACHABLE
+
+
+def test_an_icmp_hint_is_forgotten_once_the_path_works_again():
+    wire = Wire().connect()
+    wire.write("a", b"x")
+    wire.a.icmp_error(IcmpType.HOST_UNREACHABLE, 1001, 0)
+    wire.run(wire.now + 1)
+    wire.mute = "ab"
+    wire.write("a", b"y")
+    wire.run()
+    assert wire.a.failure is TcpFailure.TIMED_OUT
 
 
 def test_an_icmp_error_about_something_not_in_flight_is_a_forgery():
@@ -606,6 +688,16 @@ def test_keepalives_find_a_dead_peer():
     start = wire.now
     wire.run(start + 200)
     assert wire.a.failure is TcpFailure.TIMED_OUT
+
+
+def test_keepalives_do_not_cut_retransmission_short():
+    config = replace(CONFIG, keepalive_idle=10.0, keepalive_interval=1.0, keepalive_probes=3)
+    wire = Wire(config=config).connect()
+    wire.mute = "ab"
+    start = wire.now
+    wire.write("a", b"x")
+    wire.run(start + 900)
+    assert wire.a.state is TcpState.ESTABLISHED
 
 
 def test_an_idle_connection_costs_nothing():

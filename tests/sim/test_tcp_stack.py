@@ -215,6 +215,12 @@ class TestTimeWait:
         waiting.receive(Segment(SYN, 100, 0, 65535))
         assert [(segment.flags, segment.acknowledgement) for segment in waiting.take()] == [(ACK, 502)]
 
+    def test_only_a_syn_ends_it(self, waiting):
+        waiting.receive(Segment(ACK, 502, 1002, 65535))
+        waiting.take()
+        waiting.receive(Segment(ACK | 1, 501, 1002, 65535))
+        assert [(segment.flags, segment.acknowledgement) for segment in waiting.take()] == [(ACK, 502)]
+
     def test_it_ends_after_a_minute(self, waiting, loop):
         run(loop, 61)
         waiting.receive(Segment(ACK, 502, 1002, 65535))

@@ -260,6 +260,30 @@ def test_a_slow_reader_slows_the_writer():
     assert progress[-1] > 100
 
 
+def test_closing_sends_what_was_written_first():
+    """Also what the send buffer had no room for; the program hears of the close once the stack has it all."""
+    world = World()
+    received = []
+
+    async def sink(reader, writer):
+        received.append(len(await reader.read()))
+        writer.close()
+
+    async def client():
+        async with connection(world) as (_reader, writer):
+            writer.write(bytes(1_000_000))
+            assert writer.transport.get_write_buffer_size() > 500_000
+            start = world.loop.time()
+            writer.close()
+            await writer.wait_closed()
+            waited = world.loop.time() - start
+            await asyncio.sleep(10)
+            return waited
+
+    assert world.run(after(1, client()), serve(sink)) > 0.2
+    assert received == [1_000_000]
+
+
 def test_a_rate_limited_link_carries_about_its_rate():
     """A megabyte at 8 Mbit/s takes a second and little more: headers, and the way to full speed."""
     world = World(delay=0.01, rate=8e6)

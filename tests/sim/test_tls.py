@@ -294,6 +294,8 @@ class TestTiming:
             reals.append(real)
         assert logs.count(logs[0]) == len(logs)
         assert any(real != reals[0] for real in reals), "nothing varied: this test shows nothing"
+        closing = max(n for n, size in enumerate(reals[0]) if size)
+        assert logs[0][0][closing][1] == 40 + reals[0][closing], "after the handshake sizes are as they are"
 
     def test_the_client_hello_of_a_foreign_context_takes_whole_quanta(self):
         plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
