@@ -596,9 +596,8 @@ def test_an_acknowledgement_of_what_was_never_sent_is_challenged():
 def test_an_old_segment_does_not_set_the_window():
     """SND.WL1 and SND.WL2 of RFC 9293 §3.10.7.4: only newer segments speak of the window."""
     wire = Wire().connect()
-    wire.arrive("b", Segment(ACK, 1001, 5001, 40_000, b"new", 3))
-    wire.arrive("b", Segment(ACK, 1000, 5001, 7))
-    wire.arrive("b", Segment(ACK, 1001, 5001, 7))
+    wire.arrive("b", Segment(ACK, 1101, 5001, 40_000, b"overtook", 8))
+    wire.arrive("b", Segment(ACK, 1001, 5001, 7, b"late", 4))
     assert wire.b.sender.peer_window == 40_000
 
 
