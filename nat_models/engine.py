@@ -20,26 +20,22 @@ import random as random_module
 from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 
-from nat_models.answers import echo_reply, icmp_error, tcp_reset
+from nat_models.answers import echo_reply, icmp_error
 from nat_models.expiry import ExpiryQueue
 from nat_models.firewall import OutboundRules
 from nat_models.fragments import FragmentTracker
-from nat_models.held_syns import HeldSyns
 from nat_models.icmp import inbound_error, outbound_error
 from nat_models.mapping_entry import MappingView
-from nat_models.model import Hairpinning, NatModel, Transparency, Unsolicited
+from nat_models.model import Hairpinning, NatModel, Transparency
 from nat_models.outcome import DroppedError, Emission, ExhaustedError, NatEvent, NatEventKind, Outcome, Side
 from nat_models.packet import IcmpType, IpProtocol, Packet, format_address
 from nat_models.plane import Plane
 from nat_models.ports import PortAllocator
-from nat_models.tcp_tracking import is_initial_syn
+from nat_models.unsolicited import Refusals
 
 _INSIDE, _OUTSIDE = Side.INSIDE, Side.OUTSIDE
 _AWAY, _OWN, _WITHIN = range(3)
 _PLACES_LIMIT = 65536
-
-CLOSED_TCP_SECONDS = 10.0
-"""How long the flow of a segment that the box reset is remembered (``nf_conntrack_tcp_timeout_close``)."""
 
 
 class Nat:
@@ -67,7 +63,7 @@ class Nat:
         self.model = model
         self.external_addresses = tuple(external_addresses)
         self._own = frozenset(external_addresses)
-        networks = [ip_network(text) for text in internal_networks]
+        networks = [ip_network(text, strict=False) for text in internal_networks]
         overlapping = {n for n in networks for a in self._own if ip_address(a) in n}
         self._networks = [network for network in networks if network not in overlapping]
         self._places: dict[str, int] = {}
@@ -81,7 +77,7 @@ class Nat:
         self._passes_all = model.transparency is Transparency.NONE
         self._rules = OutboundRules(model.outbound_rules) if model.outbound_rules else None
         self._fragments = FragmentTracker(model.fragment_memory)
-        self._syns = HeldSyns()
+        self._refusals = Refusals(model)
 
     def handle(self, packet: Packet, arrived: Side, now: float) -> Outcome:
         """Return what becomes of a packet that arrives on one side at ``now``.
@@ -105,7 +101,7 @@ class Nat:
     def next_wake(self) -> float | None:
         """Return when :meth:`wake` may have something to do: never late, at times early. None: never."""
         due = self._queue.next_time()
-        for other in (self._syns.next_due(), self._fragments.next_time()):
+        for other in (self._refusals.held_syns.next_due(), self._fragments.next_time()):
             if other is not None and (due is None or other < due):
                 due = other
         return due
@@ -113,7 +109,8 @@ class Nat:
     def wake(self, now: float) -> Outcome:
         """End what has expired and send what was held back until ``now``."""
         self._queue.sweep(now)
-        answers = [answer for syn in self._syns.overdue(now) for answer in self._refusal_of(syn)]
+        overdue = self._refusals.held_syns.overdue(now)
+        answers = [answer for syn in overdue for answer in self._refusals.answer(syn)]
         given_up = self._fragments.expire(now)
         reason = f"{given_up} fragments given up: the first one never came" if given_up else ""
         return Outcome(tuple(answers), self._drain(), reason)
@@ -129,7 +126,7 @@ class Nat:
             self._ports.forget_all()
         self._queue.forget_all()
         self._fragments.forget_all()
-        self._syns.forget_all()
+        self._refusals.held_syns.forget_all()
         self._events.append(event)
         return Outcome((), self._drain())
 
@@ -172,7 +169,7 @@ class Nat:
         if not plane.translates:
             return packet
         if packet.protocol is IpProtocol.TCP:
-            self._syns.cancel(source, packet.destination)
+            self._refusals.held_syns.cancel(source, packet.destination)
         return packet.translated(source=source)
 
     def _hairpin(self, packet: Packet, plane: Plane, now: float) -> tuple[Emission, ...]:
@@ -201,7 +198,7 @@ class Nat:
         try:
             return (Emission(self._translated_in(packet, plane, now), _INSIDE),)
         except DroppedError as dropped:
-            raise self._refused(packet, plane, dropped.reason, now) from None
+            raise self._refusals.refuse(packet, plane, dropped.reason, now) from None
 
     def _translated_in(self, packet: Packet, plane: Plane, now: float) -> Packet:
         if packet.icmp is not None and packet.icmp.is_error:
@@ -209,53 +206,6 @@ class Nat:
             return inbound_error(packet, plane.tables, now)
         destination = plane.translator(packet).inbound(packet, now)
         return packet.translated(destination=destination) if plane.translates else packet
-
-    def _refused(self, packet: Packet, plane: Plane, reason: str, now: float) -> DroppedError:
-        """Return what becomes of an inbound packet that was not admitted."""
-        is_tcp = packet.tcp is not None
-        policy = self.model.tcp.unsolicited if is_tcp else self.model.unsolicited
-        if policy is Unsolicited.INPUT_ACCEPT:
-            return self._accepted(packet, plane, reason, now)
-        hold = self.model.tcp.syn_hold
-        if (
-            packet.tcp is not None
-            and is_initial_syn(packet.tcp.flags)
-            and hold > 0
-            and policy is not Unsolicited.DROP
-        ):
-            if self._syns.hold(packet, now + hold):
-                return DroppedError(
-                    f"held: unsolicited SYN, {reason}; refused in {hold:g} s if none goes out"
-                )
-            return DroppedError(reason)
-        return DroppedError(reason, self._refusal_of(packet))
-
-    def _refusal_of(self, packet: Packet) -> tuple[Emission, ...]:
-        policy = self.model.unsolicited if packet.tcp is None else self.model.tcp.unsolicited
-        answer = None
-        if policy is Unsolicited.ICMP_UNREACHABLE and packet.icmp is None:
-            answer = icmp_error(packet, IcmpType.PORT_UNREACHABLE)
-        elif policy is Unsolicited.RST:
-            answer = tcp_reset(packet)
-        return () if answer is None else (Emission(answer, _OUTSIDE),)
-
-    def _accepted(self, packet: Packet, plane: Plane, reason: str, now: float) -> DroppedError:
-        """Deliver a packet to the box itself, which answers it and remembers the flow."""
-        if not plane.translates or (
-            packet.icmp is not None and packet.icmp.type is not IcmpType.ECHO_REQUEST
-        ):
-            return DroppedError(reason)
-        if packet.icmp is not None:
-            return DroppedError(
-                "delivered to the box itself, which answers the echo request", _outside(echo_reply(packet))
-            )
-        seconds = self.model.lifetimes.unreplied if packet.tcp is None else CLOSED_TCP_SECONDS
-        flows = plane.tables[packet.protocol].flows
-        flows.deliver(packet.destination, packet.source, now, now + seconds)
-        answer = tcp_reset(packet) or icmp_error(packet, IcmpType.PORT_UNREACHABLE)
-        return DroppedError(
-            f"{reason}; delivered to the box itself, which remembers the flow", _outside(answer)
-        )
 
     # Helpers
     # -------------------------------------------------------------------------------------------------
@@ -288,7 +238,3 @@ class Nat:
         events = tuple(self._events)
         self._events.clear()
         return events
-
-
-def _outside(answer: Packet | None) -> tuple[Emission, ...]:
-    return () if answer is None else (Emission(answer, _OUTSIDE),)

@@ -29,17 +29,18 @@ class ExpiryQueue:
         return self._heap[0][0] if self._heap else None
 
     def sweep(self, now: float) -> None:
-        """End every mapping that has expired; after this none is left that has."""
+        """End every mapping that has expired, in the order in which they did; none is left that has."""
         heap = self._heap
         while heap and heap[0][0] <= now:
-            entry = heapq.heappop(heap)[2]
+            time, _, entry = heapq.heappop(heap)
             if not entry.table.holds(entry):
                 continue
-            if entry.expires <= now:
+            if entry.expires <= time:
                 entry.table.end(entry, entry.expires)
-            else:
+                continue
+            if entry.expires > now:
                 entry.table.tidy(entry, now)
-                self.push(entry)
+            self.push(entry)
 
     def forget_all(self) -> None:
         """Lose all state, as a reboot does."""

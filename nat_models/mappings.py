@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 REMEMBERED_ENDS = 1024
 """External endpoints of ended mappings that are kept for the sake of a good drop reason."""
 
+REMEMBERED_SECONDS = 60.0
+"""How long an ended filter entry of a living mapping is kept for the same sake."""
+
 
 class MappingTable:
     """The mappings of one protocol and address family.
@@ -174,7 +177,8 @@ class MappingTable:
 
     def tidy(self, entry: MappingEntry, now: float) -> None:
         """Drop filter state and flows of a living mapping that are past."""
-        for key in [key for key, permit in entry.permits.items() if permit.expires <= now]:
+        long_past = now - REMEMBERED_SECONDS
+        for key in [key for key, permit in entry.permits.items() if permit.expires <= long_past]:
             del entry.permits[key]
         self.flows.tidy(entry, now)
 

@@ -41,6 +41,7 @@ def test_a_filter_admits_the_remotes_its_rule_names(bench, mapping, filtering):
     assert admitted == ADMITTED[filtering]
 
 
+@pytest.mark.requirement("Z1-1")
 def test_a_drop_says_who_was_refused_and_why(bench):
     box = bench("port-restricted")
     box.into(R1, ("203.0.113.1", 40001))
