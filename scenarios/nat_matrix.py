@@ -36,4 +36,6 @@ async def scenario(lab: Lab) -> None:
     Started one after the other, an ICE agent that takes the first path to answer often takes the relay
     although a direct path exists: that is not the NATs' doing, and docs/start-offsets.md has it.
     """
+    for access in ("alice-access", "bob-access"):
+        lab.impair(access, delay="10ms", jitter="4ms")
     await lab.call("alice", "bob", start_offset=f"-{ANSWER_TRAVELS}")

@@ -87,8 +87,12 @@ class _Outcome:
 
     def add(self, position: int, result: TrialResult) -> None:
         from lab.results.table import rows_of
+        from lab.run.possible import possible_reach
 
-        self.rows[position] = rows_of(result.trial, result.calls, result.invalid)
+        rows = self.rows[position] = rows_of(result.trial, result.calls, result.invalid)
+        for row in rows:
+            if row.get("callee"):
+                row["possible"] = possible_reach(result.trial, row["caller"], row["callee"]).value
         self.done += 1
         if result.invalid:
             self.invalid.append(f"{result.trial.key} {dict(result.trial.cell)}: {result.invalid}")
@@ -158,7 +162,11 @@ def _show_matrix(plan: Plan, run: RunDirectory, rows: list[dict[str, Any]]) -> N
     assert plan.matrix is not None
     row_title, column_title = plan.matrix
     cells = cells_of(rows, row_title, column_title)
-    click.echo(matrix_text(cells, row_title=row_title, column_title=column_title))
+    direct_possible = frozenset(
+        (str(row[row_title]), str(row[column_title])) for row in rows if row.get("possible") == "direct"
+    )
+    text = matrix_text(cells, row_title=row_title, column_title=column_title, direct_possible=direct_possible)
+    click.echo(text)
     heatmap = plot_matrix(
         cells, row_title=row_title, column_title=column_title, title=f"{plan.name}: selected path"
     )

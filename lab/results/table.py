@@ -27,6 +27,8 @@ def _call_columns(call: CallRecord) -> dict[str, Any]:
     callee = call.callee
     return {
         "call": call.call,
+        "caller": call.caller.node,
+        "callee": callee.node if callee else "",
         "path": call.path.value,
         "connected": call.connected,
         "setup_time": call.setup_time,

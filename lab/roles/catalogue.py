@@ -105,8 +105,8 @@ def _relay(node: Node, _network: Network, context: RoleContext) -> Role:
     server = RelayConfig(
         addresses=tuple(context.addresses),
         users={USERNAME: PASSWORD},
-        permission_refresh=PermissionRefresh(options.get("permission_refresh", PermissionRefresh.COTURN)),
-        permission_key=PermissionKey(options.get("permission_key", PermissionKey.IP)),
+        permission_refresh=PermissionRefresh(str(options.get("permission_refresh", "coturn"))),
+        permission_key=PermissionKey(str(options.get("permission_key", "ip"))),
     )
     config = RelayRoleConfig(
         server=server,

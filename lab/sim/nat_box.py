@@ -93,7 +93,7 @@ class SimNatBox(SimNode):
             _EVENT_TYPES[event.kind],
             node=self.name,
             packet_id=0 if packet is None else packet.packet_id,
-            **event.as_data(),
+            **event.as_data(),  # type: ignore[arg-type]  # the data has no reserved key
         )
 
     def _arm(self) -> None:

@@ -60,7 +60,8 @@ class SimNode:
         self.addresses: tuple[str, ...] = ()
         self._own: frozenset[str] = frozenset()
         self._routes: list[_RouteEntry] = []
-        self._next_hops: dict[str, tuple[Port, str] | None] = {}
+        self._next_hops: dict[tuple[str, str], tuple[Port, str] | None] = {}
+        self._has_equal_routes = False
 
     def attach(self, ports: list[Port]) -> None:
         """Take the interfaces that the network made, and the routes of the description."""
@@ -82,26 +83,34 @@ class SimNode:
                 )
             )
         self._routes.sort(key=lambda entry: -entry.length)
+        prefixes = [(entry.version, entry.network, entry.length) for entry in self._routes]
+        self._has_equal_routes = len(set(prefixes)) < len(prefixes)
 
     def owns_address(self, address: str) -> bool:
         """Whether ``address`` is one of this node's own."""
         return address in self._own
 
-    def next_hop(self, destination: str) -> tuple[Port, str] | None:
-        """Return (interface, neighbour address) towards ``destination``, or None without a route."""
+    def next_hop(self, destination: str, source: str = "") -> tuple[Port, str] | None:
+        """Return (interface, neighbour address) towards ``destination``, or None without a route.
+
+        Of equally long prefixes the one whose interface has the ``source`` address wins, else the first.
+        """
+        key = (destination, source)
         try:
-            return self._next_hops[destination]
+            return self._next_hops[key]
         except KeyError:
-            found = self._next_hops[destination] = self._look_up(destination)
+            found = self._next_hops[key] = self._look_up(destination, source)
             return found
 
-    def _look_up(self, destination: str) -> tuple[Port, str] | None:
+    def _look_up(self, destination: str, source: str) -> tuple[Port, str] | None:
         address = ipaddress.ip_address(destination)
         number, version = int(address), address.version
-        for entry in self._routes:
-            if entry.version == version and number & entry.mask == entry.network:
+        fitting = [e for e in self._routes if e.version == version and number & e.mask == e.network]
+        longest = [entry for entry in fitting if entry.length == fitting[0].length]
+        for entry in longest:
+            if source in entry.port.addresses:
                 return entry.port, entry.via or destination
-        return None
+        return (longest[0].port, longest[0].via or destination) if longest else None
 
     def source_address_for(self, destination: str) -> str | None:
         """Return the own address that packets to ``destination`` leave from, None without a route."""
@@ -123,7 +132,8 @@ class SimNode:
 
     def send_packet(self, packet: Packet) -> None:
         """Route and transmit a packet; it may be lost, which the sender does not learn."""
-        hop = self.next_hop(packet.destination[0])
+        source = packet.source[0] if self._has_equal_routes else ""
+        hop = self.next_hop(packet.destination[0], source)
         if hop is None:
             self.network.drop(packet, self.name, f"no route to {packet.destination[0]}")
             return

@@ -53,7 +53,7 @@ class LoopEnvironment(simpy.Environment):
         Return its value or raise its failure.
         """
         future = self._loop.create_future()
-        if event.callbacks is None:
+        if event.processed:
             _settle(future, event)
         else:
             event.callbacks.append(lambda done: _settle(future, done))

@@ -12,6 +12,7 @@ from lab.errors import Problem, UsageError, did_you_mean
 from lab.spec.graph import AddressWish, Cable, Device, Graph, check_connected
 from lab.spec.impairment import PERFECT, Impairment
 from lab.spec.impairment_options import parse_impairment
+from lab.spec.nat_names import load_nat
 from lab.spec.network import NodeKind
 from lab.spec.node_options import (
     LINK_OPTIONS,
@@ -23,8 +24,6 @@ from lab.spec.node_options import (
     RoleRule,
     check_options,
 )
-from nat_models import load_preset
-from nat_models.errors import NatModelError
 from nat_models.model import NatModel
 
 if TYPE_CHECKING:
@@ -269,13 +268,9 @@ class _Reader:
         if not isinstance(preset, str):
             return None
         try:
-            return load_preset(preset)
-        except NatModelError as error:
-            for problem in error.problems:
-                axis = f"{problem.where}: " if problem.where else ""
-                self._wrong(
-                    where, f"NAT {name!r}: {axis}{problem.found}", problem.expected, problem.suggestion
-                )
+            return load_nat(preset, where, f"NAT {name!r}")
+        except UsageError as error:
+            self.problems += error.problems
             return None
 
 
