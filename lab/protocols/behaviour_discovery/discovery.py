@@ -1,0 +1,252 @@
+"""NAT behaviour discovery (RFC 5780 §4), and the two-mapping probes for what RFC 4787 leaves open.
+
+Theory of operation. The server has two addresses and two ports; a request may ask that the answer come from
+any of the four endpoints (CHANGE-REQUEST) and go to any port of the requester's address (RESPONSE-PORT).
+So a *helper* socket can have any of the four send a packet to any mapping of another socket, which itself
+stays silent: that is how a filter is asked about one remote without opening it. Every test has fresh sockets,
+because a socket that was used before has state in the box.
+
+1. Is the server there, and what is the mapping? 2. Ports of consecutive new mappings, alone, so that nothing
+else takes a port in between. 3. Mapping. 4. Side by side: filtering, hairpinning, fragments, lifetimes.
+5. What depends on these: filter scope, reply reuse, what unsolicited packets do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Final
+
+from lab.protocols.behaviour_discovery.findings import Findings, LifetimeProbe, Observed, PortSample
+from lab.protocols.behaviour_discovery.lifetimes import LifetimePlan, probe_lifetimes, probe_refresh
+from lab.protocols.behaviour_discovery.probing import Corner, Ground, ProbeHost, ProbeSocket
+from lab.protocols.behaviour_discovery.replies import probe_filter_scope, probe_reply_reuse
+from nat_models.model import (
+    Filtering,
+    Hairpinning,
+    Mapping,
+    Pooling,
+    PortAssignment,
+    Refresh,
+    Transparency,
+    Unsolicited,
+)
+from nat_models.packet import TransportAddress
+
+SAMPLE_ORDER: Final = (0, 3, 1, 2, 5, 4, 7, 6)
+"""Neighbouring local ports in an order that tells counting ports from ports at a fixed distance."""
+PORT_BASES: Final = range(32768, 60000, 16)
+FRAGMENTED: Final = 1500
+"""Bytes of PADDING: with headers more than an Ethernet frame holds."""
+
+_PRESERVING: Final = (
+    PortAssignment.PRESERVE,
+    PortAssignment.PRESERVE_OVERLOAD,
+    PortAssignment.PRESERVE_SYMMETRIC,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscoveryPlan:
+    """What to probe beyond the basics. ``lifetimes`` None leaves them out: they take their time."""
+
+    lifetimes: LifetimePlan | None = None
+
+
+async def discover(host: ProbeHost, server: TransportAddress, plan: DiscoveryPlan) -> Findings:
+    """Return what lies between ``host`` and ``server`` (an RFC 5780 server's primary endpoint).
+
+    Raises:
+        DiscoveryIncomplete: the server answered at first and then no longer.
+    """
+    socket = await host.open()
+    try:
+        answer = await socket.ask(server)
+        basics = Findings(server=server, local=socket.local)
+        if answer is None:
+            return basics
+        translated = answer.mapped != socket.local
+    finally:
+        socket.close()
+    rewritten = answer.plain_mapped is not None and answer.plain_mapped != answer.mapped
+    basics = replace(
+        basics, reachable=True, other=answer.other, mapped=answer.mapped, address_rewritten=rewritten
+    )
+    if answer.other is None:
+        return replace(basics, notes=("the server has one address only: it cannot classify",))
+    discovery = _Discovery(Ground(host, server, answer.other), translated=translated)
+    return await discovery.run(basics, plan)
+
+
+class _Discovery:
+    def __init__(self, ground: Ground, *, translated: bool) -> None:
+        self._ground = ground
+        self._host = ground.host
+        self._translated = translated
+
+    async def run(self, basics: Findings, plan: DiscoveryPlan) -> Findings:
+        samples = await self._sample_ports()
+        mapping = await self._mapping()
+        transparency = await self._transparency()
+        stateless = transparency.value is Transparency.NONE
+        lifetimes = None if stateless else plan.lifetimes
+        steps: Sequence[Any] = await self._host.together(
+            self._filtering(),
+            self._fragments(),
+            self._lifetimes(lifetimes),
+            self._refresh(lifetimes),
+        )
+        filtering, fragments, alive, refresh = steps
+        steps = await self._host.together(
+            probe_filter_scope(self._ground, mapping.value, filtering.value),
+            probe_reply_reuse(self._ground, mapping.value),
+            self._unsolicited(mapping, filtering),
+            self._hairpinning(mapping, filtering),
+        )
+        filter_scope, reply_reuse, unsolicited, hairpinning = steps
+        return replace(
+            basics,
+            transparency=transparency,
+            mapping=mapping,
+            filtering=filtering,
+            filter_scope=filter_scope,
+            reply_reuse=reply_reuse,
+            port_assignment=self._port_assignment(samples),
+            samples=samples,
+            pooling=_pooling(samples),
+            hairpinning=hairpinning,
+            unsolicited=unsolicited,
+            fragments=fragments,
+            lifetimes=alive,
+            refresh=refresh,
+        )
+
+    async def _sample_ports(self) -> tuple[PortSample, ...]:
+        sockets = await self._neighbouring_sockets()
+        samples = []
+        for offset in SAMPLE_ORDER:
+            socket = sockets[offset]
+            samples.append(PortSample(socket.local, await self._ground.bind(socket)))
+        for socket in sockets:
+            socket.close()
+        return tuple(samples)
+
+    async def _neighbouring_sockets(self) -> list[ProbeSocket]:
+        while True:
+            base = self._host.random.choice(PORT_BASES)
+            sockets: list[ProbeSocket] = []
+            try:
+                for offset in range(len(SAMPLE_ORDER)):
+                    sockets.append(await self._host.open(base + offset))  # noqa: PERF401 - kept for closing
+            except OSError:
+                for socket in sockets:
+                    socket.close()
+            else:
+                return sockets
+
+    def _port_assignment(self, samples: Sequence[PortSample]) -> Observed[PortAssignment]:
+        if not self._translated:
+            return Observed(tuple(PortAssignment), "nothing is translated")
+        distances = [s.external[1] - s.internal[1] for s in samples]
+        steps = [b.external[1] - a.external[1] for a, b in pairwise(samples)]
+        if distances.count(0) * 2 > len(distances):
+            return Observed(_PRESERVING, "one socket's first mapping looks the same in all of them")
+        if len(set(distances)) == 1:
+            return Observed((PortAssignment.CONTIGUOUS,))
+        if all(1 <= step <= 2 for step in steps):  # by 2 where parity is kept
+            return Observed((PortAssignment.SEQUENTIAL,))
+        drawn = (PortAssignment.RANDOM, PortAssignment.PORT_BLOCK)
+        return Observed(drawn, "a block is a range of ports that only the box knows")
+
+    async def _mapping(self) -> Observed[Mapping]:
+        socket = await self._host.open()
+        first = await self._ground.bind(socket)
+        other_address = await self._ground.bind(socket, Corner.IP)
+        both = await self._ground.bind(socket, Corner.BOTH)
+        same_address = await self._ground.bind(socket, Corner.PORT)
+        socket.close()
+        if first == other_address == both == same_address:
+            return Observed((Mapping.ENDPOINT_INDEPENDENT,))
+        if other_address == both and first == same_address:
+            return Observed((Mapping.ADDRESS_DEPENDENT,))
+        if len({first, other_address, both, same_address}) == len(Corner):
+            return Observed((Mapping.ADDRESS_AND_PORT_DEPENDENT,))
+        seen = f"{first}, {same_address}, {other_address}, {both}"
+        return Observed((), f"mappings by endpoint were {seen}")
+
+    async def _transparency(self) -> Observed[Transparency]:
+        if self._translated:
+            return Observed((Transparency.TRANSLATE,))
+        silent = await self._host.open()
+        passes = await self._ground.admits(silent, silent.local, Corner.BOTH)
+        silent.close()
+        return Observed((Transparency.NONE if passes else Transparency.FIREWALL,))
+
+    async def _filtering(self) -> Observed[Filtering]:
+        socket = await self._host.open()
+        try:
+            await self._ground.bind(socket)
+            if await socket.ask(self._ground.server, answer_from=Corner.BOTH):
+                return Observed((Filtering.ENDPOINT_INDEPENDENT,))
+            if await socket.ask(self._ground.server, answer_from=Corner.PORT):
+                return Observed((Filtering.ADDRESS_DEPENDENT,))
+            return Observed((Filtering.ADDRESS_AND_PORT_DEPENDENT,))
+        finally:
+            socket.close()
+
+    async def _fragments(self) -> Observed[bool]:
+        socket = await self._host.open()
+        answer = await socket.ask(self._ground.server, padding=FRAGMENTED)
+        socket.close()
+        return Observed((answer is not None,))
+
+    async def _lifetimes(self, plan: LifetimePlan | None) -> tuple[LifetimeProbe, ...]:
+        return await probe_lifetimes(self._ground, plan) if plan else ()
+
+    async def _refresh(self, plan: LifetimePlan | None) -> Observed[Refresh]:
+        return await probe_refresh(self._ground, plan) if plan else Observed(tuple(Refresh), "not probed")
+
+    async def _unsolicited(
+        self, mapping: Observed[Mapping], filtering: Observed[Filtering]
+    ) -> Observed[Unsolicited]:
+        """Find out whether a refused packet spoils the port for that remote (a router that accepts input)."""
+        if not self._translated or mapping.value is not Mapping.ENDPOINT_INDEPENDENT:
+            return Observed(tuple(Unsolicited), "only seen where every remote gets the same port")
+        if filtering.value is Filtering.ENDPOINT_INDEPENDENT:
+            return Observed(tuple(Unsolicited), "no packet to a mapping is unsolicited")
+        socket = await self._host.open()
+        mapped = await self._ground.bind(socket)
+        await self._ground.admits(socket, mapped, Corner.BOTH)
+        later = await self._ground.bind(socket, Corner.BOTH)
+        socket.close()
+        if later != mapped:
+            return Observed((Unsolicited.INPUT_ACCEPT,))
+        rest = tuple(u for u in Unsolicited if u is not Unsolicited.INPUT_ACCEPT)
+        return Observed(rest, "only the sender outside sees the difference")
+
+    async def _hairpinning(
+        self, mapping: Observed[Mapping], filtering: Observed[Filtering]
+    ) -> Observed[Hairpinning]:
+        if not self._translated:
+            return Observed(tuple(Hairpinning), "nothing is translated")
+        first, second = await self._host.open(), await self._host.open()
+        at_first, at_second = await self._ground.bind(first), await self._ground.bind(second)
+        # The first packet may be refused, yet it opens the filter of its sender for the second one.
+        seen, sender = await first.reach(at_second, second), first
+        if seen is None:
+            seen, sender = await second.reach(at_first, first), second
+        first.close()
+        second.close()
+        if seen is not None:
+            internal = seen == sender.local
+            return Observed((Hairpinning.INTERNAL_SOURCE if internal else Hairpinning.EXTERNAL_SOURCE,))
+        if mapping.value is Mapping.ENDPOINT_INDEPENDENT or filtering.value is Filtering.ENDPOINT_INDEPENDENT:
+            return Observed((Hairpinning.NONE,))
+        return Observed(tuple(Hairpinning), "the filter refuses what comes from another mapping inside")
+
+
+def _pooling(samples: Sequence[PortSample]) -> Observed[Pooling]:
+    if len({sample.external[0] for sample in samples}) > 1:
+        return Observed((Pooling.ARBITRARY,))
+    return Observed(tuple(Pooling), "one external address was seen")
