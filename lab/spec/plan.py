@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lab.spec.addressing import AddressPlan, assign_addresses
+from lab.spec.findings import Place
 from lab.spec.graph import Device, Graph
 from lab.spec.network import Interface, Link, Network, Node, NodeKind
 from lab.spec.node_options import NO_PROGRAM
 from lab.spec.realm import Layout, Port, RealmKind, lay_out
 from lab.spec.routing import routes_of
-from lab.spec.topo_reader import Place, read_graph
+from lab.spec.topo_reader import read_graph
 
 if TYPE_CHECKING:
     from mininet.topo import Topo

@@ -19,7 +19,7 @@ from typing import Any, Final
 from mininet.topo import Topo
 
 from lab.errors import Problem, UsageError, did_you_mean
-from lab.spec.topo_reader import Place
+from lab.spec.findings import Place
 
 _REQUIRED: Final = inspect.Parameter.empty
 _NAMED: Final = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}

@@ -1,7 +1,10 @@
 """What every shipped topology keeps, and what each one is for."""
 
 import ast
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -106,6 +109,27 @@ def test_an_unknown_nat_model_is_told_with_its_line(name):
     assert nat is not None
     with pytest.raises(UsageError, match=rf"{name}\.py:\d+: NAT '[a-z0-9-]+': no NAT preset 'symetric'"):
         load_topology(name, {nat: "symetric"})
+
+
+def test_plans_are_the_same_in_every_process_under_any_hash_seed():
+    program = (
+        "from lab.report.network_text import format_network\n"
+        "from lab.spec.find import load_topology\n"
+        f"for name in {NAMES}:\n"
+        "    print(format_network(load_topology(name, {})))\n"
+    )
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            cwd=DIRECTORY.parent,
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(texts) == 1
+    assert texts.pop().count(b"topology ") == len(NAMES)
 
 
 def test_the_how_to_names_every_topology_role_option_and_impairment():
