@@ -6,13 +6,6 @@ Theory of operation. The owner feeds segments (:meth:`TcpConnection.receive`), t
 then sends what :meth:`TcpConnection.segments_to_send` gives: in that order, so that an acknowledgement
 rides on the program's answer.
 
-::
-
-    open()   ─→ SYN-SENT ──SYN-ACK──→ ESTABLISHED ──FIN sent──→ FIN-WAIT-1 ─ACK─→ FIN-WAIT-2 ─FIN─→ TIME-WAIT
-                   │ SYN               ↑     │ FIN                  │ FIN                          ↑
-    accept() ─→ SYN-RECEIVED ──ACK─────┘     │                      └────→ CLOSING ──────ACK───────┘
-                                             └→ CLOSE-WAIT ──FIN sent──→ LAST-ACK ──ACK──→ CLOSED
-
 Not modelled: options (MSS, window scaling, SACK, timestamps), urgent data, ECN, Fast Open, Nagle's rule
 (asyncio turns it off), SYN cookies. Each side cuts segments by its own configuration and by ICMP
 "fragmentation needed".
@@ -20,17 +13,21 @@ Not modelled: options (MSS, window scaling, SACK, timestamps), urgent data, ECN,
 
 from __future__ import annotations
 
-import enum
-from typing import TYPE_CHECKING
-
 from lab.sim.tcp_config import TcpConfig, TcpFailure
 from lab.sim.tcp_receiver import TcpReceiver
 from lab.sim.tcp_segment import ACK, FIN, PSH, RST, SYN, Segment, from_wire, to_wire
 from lab.sim.tcp_sender import InFlight, TcpSender
+from lab.sim.tcp_state import (
+    AFTER_FIN_ACKNOWLEDGED,
+    AFTER_FIN_RECEIVED,
+    AFTER_FIN_SENT,
+    ICMP_FAILURES,
+    KEPT_ALIVE,
+    RECEIVES_DATA,
+    UNSYNCHRONIZED,
+    TcpState,
+)
 from nat_models.packet import IcmpType
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 CHALLENGE_INTERVAL = 0.5
 """Seconds between answers to unacceptable segments without data, or two peers could answer for ever (RFC
@@ -38,48 +35,6 @@ CHALLENGE_INTERVAL = 0.5
 
 _ROUNDING = 1e-9
 """Seconds by which sums of timeouts may miss their limit."""
-
-
-class TcpState(enum.Enum):
-    """RFC 9293 §3.3.2. LISTEN is not here: a listener makes a connection for each SYN."""
-
-    CLOSED = "CLOSED"
-    SYN_SENT = "SYN-SENT"
-    SYN_RECEIVED = "SYN-RECEIVED"
-    ESTABLISHED = "ESTABLISHED"
-    FIN_WAIT_1 = "FIN-WAIT-1"
-    FIN_WAIT_2 = "FIN-WAIT-2"
-    CLOSE_WAIT = "CLOSE-WAIT"
-    CLOSING = "CLOSING"
-    LAST_ACK = "LAST-ACK"
-    TIME_WAIT = "TIME-WAIT"
-
-
-_UNSYNCHRONIZED = frozenset({TcpState.CLOSED, TcpState.SYN_SENT, TcpState.SYN_RECEIVED})
-_RECEIVES_DATA = frozenset({TcpState.ESTABLISHED, TcpState.FIN_WAIT_1, TcpState.FIN_WAIT_2})
-_KEPT_ALIVE = frozenset({TcpState.ESTABLISHED, TcpState.CLOSE_WAIT, TcpState.FIN_WAIT_2})
-
-_AFTER_FIN_SENT: Mapping[TcpState, TcpState] = {
-    TcpState.ESTABLISHED: TcpState.FIN_WAIT_1,
-    TcpState.CLOSE_WAIT: TcpState.LAST_ACK,
-}
-_AFTER_FIN_ACKNOWLEDGED: Mapping[TcpState, TcpState] = {
-    TcpState.FIN_WAIT_1: TcpState.FIN_WAIT_2,
-    TcpState.CLOSING: TcpState.TIME_WAIT,
-    TcpState.LAST_ACK: TcpState.CLOSED,
-}
-_AFTER_FIN_RECEIVED: Mapping[TcpState, TcpState] = {
-    TcpState.ESTABLISHED: TcpState.CLOSE_WAIT,
-    TcpState.FIN_WAIT_1: TcpState.CLOSING,
-    TcpState.FIN_WAIT_2: TcpState.TIME_WAIT,
-}
-_ICMP_FAILURES: Mapping[IcmpType, TcpFailure] = {
-    IcmpType.NETWORK_UNREACHABLE: TcpFailure.NETWORK_UNREACHABLE,
-    IcmpType.HOST_UNREACHABLE: TcpFailure.HOST_UNREACHABLE,
-    IcmpType.PORT_UNREACHABLE: TcpFailure.REFUSED,
-    IcmpType.ADMINISTRATIVELY_PROHIBITED: TcpFailure.HOST_UNREACHABLE,
-    IcmpType.TIME_EXCEEDED: TcpFailure.HOST_UNREACHABLE,
-}
 
 
 class TcpConnection:
@@ -112,7 +67,7 @@ class TcpConnection:
     @property
     def is_synchronized(self) -> bool:
         """Whether both sides agreed that the connection exists: from ESTABLISHED on."""
-        return self.state not in _UNSYNCHRONIZED
+        return self.state not in UNSYNCHRONIZED
 
     # The program's wishes
 
@@ -277,7 +232,7 @@ class TcpConnection:
             self.sender.set_peer_window(segment.window)
 
     def _our_fin_acknowledged(self, now: float) -> None:
-        self.state = _AFTER_FIN_ACKNOWLEDGED.get(self.state, self.state)
+        self.state = AFTER_FIN_ACKNOWLEDGED.get(self.state, self.state)
         if self.state is TcpState.CLOSED:
             self._end(None)
         elif self.state is TcpState.TIME_WAIT:
@@ -288,14 +243,14 @@ class TcpConnection:
     def _receive_text(self, segment: Segment, start: int, flags: int, now: float) -> None:
         if not segment.length and not flags & FIN:
             return
-        if self.state not in _RECEIVES_DATA:
+        if self.state not in RECEIVES_DATA:
             return
         if self._orphan and start + segment.length > self.receiver.next:
             self.abort()  # data for a program that has gone (RFC 9293 §3.6.1; RFC 1122 §4.2.2.13)
             return
         self.receiver.receive(start, segment.payload, segment.length, fin=bool(flags & FIN), now=now)
         if self.receiver.finished:
-            self.state = _AFTER_FIN_RECEIVED[self.state]
+            self.state = AFTER_FIN_RECEIVED[self.state]
             if self.state is TcpState.TIME_WAIT:
                 self._lingers_until = now + self._config.time_wait
 
@@ -316,7 +271,7 @@ class TcpConnection:
         for sent in self.sender.take(now):
             segments.append(self._segment(sent))
             if sent.flags & FIN:
-                self.state = _AFTER_FIN_SENT.get(self.state, self.state)
+                self.state = AFTER_FIN_SENT.get(self.state, self.state)
         if self.sender.probe_due:
             self.sender.probe_due = False
             segments.append(self._probe())
@@ -387,7 +342,7 @@ class TcpConnection:
             self._keepalive_at = now + self._config.keepalive_idle
 
     def _keep_alive(self, now: float) -> None:
-        if self.state not in _KEPT_ALIVE:
+        if self.state not in KEPT_ALIVE:
             self._keepalive_at = None
             return
         self._keepalive_at = now + self._config.keepalive_interval
@@ -413,8 +368,8 @@ class TcpConnection:
             return
         if kind is IcmpType.FRAGMENTATION_NEEDED:
             self.sender.reduce_segment_size(segment_size)
-        elif kind in _ICMP_FAILURES:
+        elif kind in ICMP_FAILURES:
             if self._active and self.state in {TcpState.SYN_SENT, TcpState.SYN_RECEIVED}:
-                self._end(_ICMP_FAILURES[kind])
+                self._end(ICMP_FAILURES[kind])
             else:
-                self._soft_failure = _ICMP_FAILURES[kind]
+                self._soft_failure = ICMP_FAILURES[kind]

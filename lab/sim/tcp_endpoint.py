@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lab.sim.tcp_config import TcpFailure
-from lab.sim.tcp_connection import TcpConnection, TcpState
+from lab.sim.tcp_connection import TcpConnection
 from lab.sim.tcp_segment import packet_of, segment_of
+from lab.sim.tcp_state import TcpState
 from lab.sim.tcp_transport import TcpTransport
 from nat_models.packet import format_address
 

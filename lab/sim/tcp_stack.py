@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING, Protocol
 
 from lab.sim.tcp_config import TcpConfig, TcpFailure
-from lab.sim.tcp_connection import TcpConnection, TcpState
+from lab.sim.tcp_connection import TcpConnection
 from lab.sim.tcp_endpoint import Opened, ProtocolFactory, TcpEndpoint
 from lab.sim.tcp_segment import (
     ACK,
@@ -26,6 +26,7 @@ from lab.sim.tcp_segment import (
     segment_of,
 )
 from lab.sim.tcp_server import TcpListener, TcpServer
+from lab.sim.tcp_state import TcpState
 from nat_models.packet import IcmpMessage, IpProtocol, Packet, TransportAddress, format_address
 
 if TYPE_CHECKING:

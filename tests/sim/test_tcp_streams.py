@@ -22,18 +22,18 @@ ANYWHERE = "0.0.0.0"  # noqa: S104 - a simulated host
 class World:
     """A client and a server joined by one link; ``run`` returns the result of the client's program."""
 
-    def __init__(self, **impairment):
+    def __init__(self, *, ipv6=False, **impairment):
         topo = Topo()
         topo.addHost("client", role="host")
         topo.addHost("server", role="host")
-        topo.addLink("client", "server", label="wire")
+        topo.addLink("client", "server", label="wire", ipv6=ipv6)
         spec = plan_network(topo, "pair")
         link: Link = spec.links["wire"]
         both = Impairment(**({"delay": 0.05} | impairment))
         spec = replace(spec, links={"wire": replace(link, forward=both, backward=both)})
         self.loop = VirtualLoop(deadline=20_000, event_budget=500_000)
         self.network = SimNetwork(spec, self.loop)
-        self.server_address = self.network.host("server").addresses[0]
+        self.server_address = self.network.host("server").addresses[-1]  # IPv6 comes last
 
     def impair(self, **impairment):
         both = Impairment(**({"delay": 0.05} | impairment))
@@ -64,8 +64,8 @@ async def connection(world):
         writer.close()
 
 
-async def serve(handler, port=PORT, **options):
-    server = await asyncio.start_server(handler, ANYWHERE, port, **options)
+async def serve(handler, host=ANYWHERE):
+    server = await asyncio.start_server(handler, host, PORT)
     await server.serve_forever()
 
 
@@ -115,6 +115,26 @@ def test_both_ends_know_their_addresses():
     world.run(after(1, client()), serve(handler))
     assert seen[0] == seen[1]
     assert seen[0][0] == (world.server_address, PORT)
+
+
+def test_ipv6_works_alike_with_smaller_segments():
+    world = World(ipv6=True)
+    sizes = []
+
+    async def client():
+        async with connection(world) as (reader, writer):
+            assert writer.get_extra_info("peername") == (world.server_address, PORT, 0, 0)
+            writer.write(bytes(3000))
+            await reader.readexactly(3000)
+
+    async def server():
+        tcp = world.network.host("server").tcp
+        receive = tcp.receive
+        tcp.receive = lambda packet: (sizes.append(packet.length), receive(packet))
+        await serve(echo, host="::")
+
+    world.run(after(1, client()), server())
+    assert max(sizes) == 1280
 
 
 def test_an_end_of_file_is_answered_after_it():
