@@ -52,7 +52,7 @@ def plot_matrix(
     axes.set_ylabel(row_title)
     axes.set_title(title)
     axes.set_aspect("equal")
-    handles = [_patch(colour, path.value) for path, colour in COLOURS.items()]
+    handles = [_patch(colour, f"{SYMBOLS[path][-1]}  {path.value}") for path, colour in COLOURS.items()]
     axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
     return figure
 
@@ -91,8 +91,7 @@ def plot_setup_times(rows: Iterable[Mapping[str, Any]], *, title: str) -> Figure
     for path in PathClass:
         if path in by_path:
             _draw_ecdf(axes, path, sorted(by_path[path]))
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(lambda seconds, _: format_duration(seconds))
+    _label_log_seconds(axes)
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("set-up time, from dialling to both sides' selected pair (log scale)")
     axes.set_ylabel("share of calls")
@@ -103,19 +102,34 @@ def plot_setup_times(rows: Iterable[Mapping[str, Any]], *, title: str) -> Figure
     return figure
 
 
+def _label_log_seconds(axes: Axes) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter  # noqa: PLC0415 - as heavy as pyplot
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(lambda seconds, _: format_duration(seconds))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
 def _draw_ecdf(axes: Axes, path: PathClass, times: Sequence[float]) -> None:
-    shares = [(number + 1) / len(times) for number in range(len(times))]
+    marks = {percentile: _nearest_rank(times, percentile) for percentile in PERCENTILES}
+    words = "  ".join(f"p{percentile} {format_duration(time)}" for percentile, time in marks.items())
     axes.step(
-        times, shares, where="post", color=COLOURS[path], linestyle=LINE_STYLES[path], linewidth=2,
-        label=f"{path.value} (n={len(times)})",
-    )  # fmt: skip
-    for percentile in PERCENTILES:
-        index = max(0, -(-percentile * len(times) // 100) - 1)
-        axes.plot(times[index], percentile / 100, marker="o", color=COLOURS[path])
-        axes.annotate(
-            f"p{percentile} {format_duration(times[index])}", (times[index], percentile / 100),
-            textcoords="offset points", xytext=(6, -10), fontsize=7,
-        )  # fmt: skip
+        [times[0], *times],
+        [number / len(times) for number in range(len(times) + 1)],
+        where="post",
+        color=COLOURS[path],
+        linestyle=LINE_STYLES[path],
+        linewidth=2,
+        label=f"{path.value}: n={len(times)}  {words}",
+    )
+    shares = [percentile / 100 for percentile in marks]
+    axes.plot(list(marks.values()), shares, linestyle="none", marker="o", color=COLOURS[path])
+
+
+def _nearest_rank(times: Sequence[float], percentile: int) -> float:
+    """Return a percentile of sorted values as one of them (nearest rank)."""
+    return times[max(0, -(-percentile * len(times) // 100) - 1)]
 
 
 def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
