@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 from lab.errors import Problem, UsageError, did_you_mean
 from lab.measure.calls import CallRecord, calls_of
-from lab.roles.catalogue import ENDPOINT
 from lab.spec.command import (
     Answer,
     CandidatePolicy,
@@ -29,6 +28,7 @@ from lab.spec.event import Event, EventType, PathClass
 from lab.spec.impairment import Impairment
 from lab.spec.impairment_options import parse_impairment
 from lab.spec.network import Network, NodeKind
+from lab.spec.roles import ENDPOINT
 from lab.units import parse_duration
 
 Duration = float | str

@@ -14,17 +14,18 @@ from lab.roles.endpoint import Endpoint, EndpointConfig, TurnServers
 from lab.roles.relay import Relay, RelayRoleConfig
 from lab.roles.rendezvous import Rendezvous, RendezvousConfig
 from lab.spec.network import Network, Node
+from lab.spec.roles import (
+    ENDPOINT,
+    RELAY,
+    RENDEZVOUS,
+    STUN,
+    STUN_PORT,
+    TURN_TCP_PORT,
+    TURN_TLS_PORT,
+    first_address,
+)
 from nat_models.packet import TransportAddress
 
-ENDPOINT: Final = "endpoint"
-RELAY: Final = "relay"
-RENDEZVOUS: Final = "rendezvous"
-STUN: Final = "stun"
-
-STUN_PORT: Final = 3478
-TURN_TCP_PORT: Final = 443
-"""Where a web-only firewall lets a TURN client through (RFC 8656 allows any port)."""
-TURN_TLS_PORT: Final = 5349
 USERNAME: Final = "callpath"
 PASSWORD: Final = "callpath-password"  # noqa: S105 - the lab's own relay, in the lab's own network
 
@@ -55,12 +56,6 @@ def make_role(node: Node, network: Network, context: RoleContext) -> Role:
     if maker is None:
         raise UsageError(f"{node.name}: no role {node.role!r}; {did_you_mean(node.role, _MAKERS)}")
     return maker(node, network, context)
-
-
-def first_address(node: Node) -> str:
-    """Return a node's first IPv4 address, or its first address."""
-    addresses = [a.partition("/")[0] for interface in node.interfaces for a in interface.addresses]
-    return next((a for a in addresses if ":" not in a), addresses[0])
 
 
 def _endpoint(node: Node, network: Network, context: RoleContext) -> Role:

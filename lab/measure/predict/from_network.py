@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from lab.errors import UsageError, did_you_mean
 from lab.measure.predict.network import PeerNetwork, PermissionKey, PresentFor, RelayPlacement
 from lab.measure.predict.prediction import Prediction, predict
-from lab.roles.catalogue import RELAY, STUN, STUN_PORT, TURN_TCP_PORT, TURN_TLS_PORT, first_address
 from lab.spec.network import Network, Node, NodeKind
+from lab.spec.roles import RELAY, STUN, STUN_PORT, TURN_TCP_PORT, TURN_TLS_PORT, first_address
 
 
 def predict_call(network: Network, alice: str, bob: str) -> Prediction:
