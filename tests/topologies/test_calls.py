@@ -10,8 +10,8 @@ from lab.spec.find import load_topology
 FULL_CONE = {"alice_nat": "full-cone", "bob_nat": "full-cone"}
 
 
-def path_of_a_call(topology, parameters):
-    """Return the path that Alice's call to Bob selected."""
+def a_call(topology, parameters):
+    """Return what became of Alice's call to Bob."""
 
     async def scenario(lab):
         await lab.call("alice", "bob")
@@ -21,7 +21,7 @@ def path_of_a_call(topology, parameters):
         network, scenario, parameters, run_seed=1, trial_key="test", deadline=120.0, event_budget=500_000
     )
     assert invalid == ""
-    return calls_of(events)[0].path
+    return calls_of(events)[0]
 
 
 @pytest.mark.parametrize(
@@ -86,4 +86,11 @@ def path_of_a_call(topology, parameters):
     ],
 )
 def test_it_takes_the_path(topology, parameters, path):
-    assert path_of_a_call(topology, parameters) is path
+    assert a_call(topology, parameters).path is path
+
+
+def test_multihomed_sends_from_each_address_by_its_own_link():
+    """With the wrong link a NAT drops what is not from its inside, and gathering waits 5 s for STUN."""
+    call = a_call("multihomed", {})
+    assert call.path is PathClass.SERVER_REFLEXIVE
+    assert call.setup_time < 1
