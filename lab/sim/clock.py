@@ -335,7 +335,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         found = await current_host().resolve(name, socket.AF_INET)
         return found[0]
 
-    async def getaddrinfo(  # type: ignore[override]
+    async def getaddrinfo(
         self,
         host: bytes | str | None,
         port: bytes | str | int | None,

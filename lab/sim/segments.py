@@ -30,7 +30,7 @@ class Segments:
                 self._owners[self._segment_of[port.link], address] = port
 
     def hop(self, port: Port, neighbour: str) -> Hop | None:
-        """Return the way from ``port`` to the interface on its segment with that address, None without one."""
+        """Return the way from ``port`` to that address on its segment, None without one."""
         target = self._owners.get((self._segment_of[port.link], neighbour))
         if target is None:
             return None

@@ -40,8 +40,8 @@ def _trials(topology: str = "two_homes", **changes) -> list[Trial]:
 def _digests(trials: list[Trial], *, jobs: int, hash_seed: int) -> list[str]:
     records = [
         {
-            "scenario": t.scenario, "topology": t.topology, "parameters": dict(t.parameters), "repeat": t.repeat,
-            "run_seed": t.run_seed, "capture": t.capture,
+            "scenario": t.scenario, "topology": t.topology, "parameters": dict(t.parameters),
+            "repeat": t.repeat, "run_seed": t.run_seed, "capture": t.capture,
         }
         for t in trials
     ]  # fmt: skip
@@ -59,7 +59,7 @@ def _digests(trials: list[Trial], *, jobs: int, hash_seed: int) -> list[str]:
 def test_events_and_captures_are_the_same_bytes_in_any_process(topology):
     """Other processes, other hash seeds, one job or two: nothing of it reaches the events or the capture.
 
-    Calls over TURN/TLS are left out of the comparison of captures alone: OpenSSL's bytes are not ours to seed.
+    Calls over TURN/TLS are left out of the comparison of captures alone: OpenSSL's bytes are not seeded.
     """
     trials = _trials(topology)
     here = [

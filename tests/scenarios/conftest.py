@@ -34,7 +34,7 @@ class Played:
 
 @pytest.fixture
 def play() -> Callable[..., Played]:
-    """Run a scenario (default: alice calls bob) on a shipped topology; keyword arguments are its parameters."""
+    """Run a scenario (default: alice calls bob) on a shipped topology with these parameters."""
 
     def run(
         topology: str,

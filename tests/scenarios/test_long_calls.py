@@ -23,7 +23,7 @@ def test_a_relayed_call_stays_up_for_an_hour_when_the_relay_keeps_permissions_as
 
 
 def test_a_relay_that_keeps_to_the_letter_of_rfc_8656_cuts_a_client_that_only_rebinds_channels(play):
-    """aioice sends no CreatePermission and rebinds its channels after 500 s; a permission lives 300 s."""
+    """No CreatePermission from aioice, channels rebound after 500 s: a permission lives 300 s."""
     played = play("two_homes", an_hour_by_relay, permission_refresh="rfc8656")
     lost = played.of(EventType.ICE_CONSENT_LOST)
     assert lost
