@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lab.results.run_directory import RunDirectory
+    from lab.run.collector import Collector
     from lab.run.plan import Plan
-    from lab.run.trial import TrialResult
 
 EXIT_INCONCLUSIVE = 3
 EXIT_INTERRUPTED = 130
@@ -56,49 +56,26 @@ def command(
     capture: bool,
 ) -> int:
     """Run a scenario in virtual time and show what came of it."""
+    from lab.run.collector import Collector
     from lab.run.plan import plan_run
 
     plan = plan_run(scenario, seed=seed, repeat=repeat, overrides=parse_assignments(assignments))
     if capture:
         plan = replace(plan, trials=tuple(replace(trial, capture=True) for trial in plan.trials))
     run, started = _open_directory(plan, results)
-    outcome = _Outcome(len(plan.trials))
+    collector = Collector(len(plan.trials))
     interrupted = False
     try:
         with _progress(len(plan.trials)) as advance:
-            _run(plan, jobs, run, outcome, advance)
+            _run(plan, jobs, run, collector, advance)
     except KeyboardInterrupt:
         interrupted = True
     seconds = (datetime.now(UTC) - started).total_seconds()
-    _finish(plan, run, outcome, seconds)
+    _finish(plan, run, collector, seconds)
     if interrupted:
-        click.echo(f"callpath: interrupted; {outcome.done} of {len(plan.trials)} trials are kept", err=True)
+        click.echo(f"callpath: interrupted; {collector.done} of {len(plan.trials)} trials are kept", err=True)
         return EXIT_INTERRUPTED
-    return EXIT_INCONCLUSIVE if outcome.invalid else 0
-
-
-class _Outcome:
-    """What the collector keeps in memory: one row a call, no events."""
-
-    def __init__(self, trials: int) -> None:
-        self.rows: list[list[dict[str, Any]]] = [[] for _ in range(trials)]
-        self.invalid: list[str] = []
-        self.done = 0
-
-    def add(self, position: int, result: TrialResult) -> None:
-        from lab.results.table import rows_of
-        from lab.run.possible import possible_reach
-
-        rows = self.rows[position] = rows_of(result.trial, result.calls, result.invalid)
-        for row in rows:
-            if row.get("callee"):
-                row["possible"] = possible_reach(result.trial, row["caller"], row["callee"]).value
-        self.done += 1
-        if result.invalid:
-            self.invalid.append(f"{result.trial.key} {dict(result.trial.cell)}: {result.invalid}")
-
-    def in_order(self) -> list[dict[str, Any]]:
-        return [row for rows in self.rows for row in rows]
+    return EXIT_INCONCLUSIVE if collector.invalid else 0
 
 
 def _open_directory(plan: Plan, results: Path) -> tuple[RunDirectory, datetime]:
@@ -122,36 +99,36 @@ def _open_directory(plan: Plan, results: Path) -> tuple[RunDirectory, datetime]:
     return run, started
 
 
-def _run(plan: Plan, jobs: int, run: RunDirectory, outcome: _Outcome, advance: Callable[[], None]) -> None:
+def _run(plan: Plan, jobs: int, run: RunDirectory, collector: Collector, advance: Callable[[], None]) -> None:
     from lab.run.pool import run_trials
 
     for position, result in run_trials(plan.trials, jobs=jobs):
         run.write_trial(position, result.trial.key, result.events, result.pcapng)
-        outcome.add(position, result)
+        collector.add(position, result)
         advance()
 
 
-def _finish(plan: Plan, run: RunDirectory, outcome: _Outcome, seconds: float) -> None:
+def _finish(plan: Plan, run: RunDirectory, collector: Collector, seconds: float) -> None:
     from lab.results.table import table_of
 
-    rows = outcome.in_order()
+    rows = collector.rows
     run.join_events()
     table_of(rows).to_parquet(run.path / "trials.parquet", index=False)
-    complete = outcome.done == len(plan.trials)
+    complete = collector.done == len(plan.trials)
     run.write_result(
         {
-            "ok": complete and not outcome.invalid,
+            "ok": complete and not collector.invalid,
             "trials": len(plan.trials),
-            "done": outcome.done,
-            "invalid": outcome.invalid,
+            "done": collector.done,
+            "invalid": collector.invalid,
         }
     )
     if plan.matrix is not None and rows:
         _show_matrix(plan, run, rows)
-    for line in outcome.invalid[:10]:
+    for line in collector.invalid[:10]:
         click.echo(f"invalid trial {line}", err=True)
-    rate = outcome.done / seconds if seconds else 0.0
-    click.echo(f"\n{outcome.done} trials in {seconds:.1f} s ({rate:.0f}/s)   {run.path}/")
+    rate = collector.done / seconds if seconds else 0.0
+    click.echo(f"\n{collector.done} trials in {seconds:.1f} s ({rate:.0f}/s)   {run.path}/")
 
 
 def _show_matrix(plan: Plan, run: RunDirectory, rows: list[dict[str, Any]]) -> None:
