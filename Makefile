@@ -42,6 +42,9 @@ lint-house: setup
 bench: setup  ## the benchmarks, on one core
 	@$(PYTEST) -p no:xdist -q benchmarks $(ARGS)
 
+docs: setup  ## write the generated pages of docs/ anew
+	@$(BIN)/python tools/generate_docs.py
+
 lock:  ## resolve the dependencies anew into constraints/all.txt
 	@tools/lock.sh
 
@@ -49,4 +52,4 @@ clean:  ## remove .venv, caches and builds; never results
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks build dist
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup run test lint lint-style lint-types lint-house bench lock clean
+.PHONY: help setup run test lint lint-style lint-types lint-house bench docs lock clean
