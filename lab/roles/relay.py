@@ -80,6 +80,7 @@ class Relay:
         self._relays: dict[TransportAddress, asyncio.DatagramTransport] = {}
         self._opening: dict[TransportAddress, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
         self._perform_one: dict[type, Callable[[Any], None]] = {
             SendToClient: self._send_to_client,
             SendFromRelay: self._send_from_relay,
@@ -148,6 +149,7 @@ class Relay:
         )
 
     def _close(self) -> None:
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         for task in self._opening.values():
@@ -176,6 +178,8 @@ class Relay:
     def disconnected(self, five_tuple: FiveTuple) -> None:
         """Forget a stream client, and end its allocation."""
         del self._clients[five_tuple]
+        if self._closed:
+            return
         now = asyncio.get_running_loop().time()
         self._perform(self._server.client_gone(*five_tuple, now))
 
@@ -274,9 +278,7 @@ class Relay:
 
     def _tell_dropped(self, action: Dropped) -> None:
         packet = f"{format_address(action.source)} > {format_address(action.destination)}"
-        self._context.emit(
-            EventType.PACKET_DROPPED, where=self._context.node, reason=action.reason, packet=packet
-        )
+        self._context.emit(EventType.PACKET_DROPPED, reason=action.reason, packet=packet)
 
 
 class _ServicePort(asyncio.DatagramProtocol):
@@ -311,15 +313,20 @@ class _StreamClient(asyncio.Protocol):
         self._kind = transport
         self._deframer = StreamDeframer()
         self._transport: asyncio.Transport
-        self._five_tuple: FiveTuple
+        self._five_tuple: FiveTuple | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        client, server = (transport.get_extra_info(name)[:2] for name in ("peername", "sockname"))
-        self._five_tuple = FiveTuple(self._kind, client, server)
+        client, server = (transport.get_extra_info(name) for name in ("peername", "sockname"))
+        if client is None or server is None:  # it was reset before we looked
+            transport.close()
+            return
+        self._five_tuple = FiveTuple(self._kind, client[:2], server[:2])
         self._relay.connected(self._five_tuple, self._transport)
 
     def data_received(self, data: bytes) -> None:
+        if self._five_tuple is None:
+            return
         try:
             frames = self._deframer.feed_untrusted(data)
         except WireFormatError:
@@ -329,4 +336,5 @@ class _StreamClient(asyncio.Protocol):
             self._relay.received(frame, self._five_tuple)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._relay.disconnected(self._five_tuple)
+        if self._five_tuple is not None:
+            self._relay.disconnected(self._five_tuple)

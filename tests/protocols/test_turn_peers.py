@@ -18,6 +18,8 @@ from lab.protocols.turn_server import (
 PEER = ("192.0.2.1", 7000)
 OTHER_PORT = ("192.0.2.1", 7001)
 STRANGER = ("192.0.2.99", 7000)
+FRAME = {Attribute.MESSAGE_INTEGRITY, Attribute.MESSAGE_INTEGRITY_SHA256, Attribute.FINGERPRINT}
+CONTENTS = [kind for kind in Attribute if kind not in FRAME]
 
 
 def code(answer):
@@ -188,6 +190,25 @@ def test_a_dual_allocation_sends_from_the_address_of_the_peers_family(bench):
     assert [relayed[0] for relayed, _, _ in table.to_peers] == ["203.0.113.1", "2001:db8::1"]
 
 
+def test_one_family_of_a_dual_allocation_can_be_deleted(bench):
+    """A Refresh to zero that names a family leaves the other one as it was (RFC 8656 §8)."""
+    table = bench(addresses=("203.0.113.1", "2001:db8::1"))
+    alice = table.client()
+    alice.allocate((Attribute.ADDITIONAL_ADDRESS_FAMILY, bytes((2, 0, 0, 0))))
+    alice.bind(0x4000, PEER)
+    alice.bind(0x4001, ("2001:db8::5", 5))
+    family = (Attribute.REQUESTED_ADDRESS_FAMILY, bytes((2, 0, 0, 0)))
+    assert ok(alice.request(Method.REFRESH, (Attribute.LIFETIME, bytes(4)), family))
+    assert [address for address, _ in table.open_ports] == ["203.0.113.1"]
+    alice.send_channel(0x4001, b"gone")
+    alice.send_channel(0x4000, b"there")
+    assert [data for _, _, data in table.to_peers] == [b"there"]
+    assert code(alice.permit(("2001:db8::5", 0))) == 443
+    assert code(alice.request(Method.REFRESH, family)) == 443
+    assert ok(alice.refresh(0))
+    assert table.open_ports == set()
+
+
 def test_permissions_can_be_limited(relayed_call):
     _, alice, _ = relayed_call(permissions_per_allocation=1)
     assert ok(alice.permit(PEER))
@@ -351,6 +372,26 @@ def test_data_comes_in_exactly_while_a_permission_lives(bench, steps, mode):
             ip = f"192.0.2.{last}"
             heard = table.from_peer(relayed, (ip, 7000), b"x") is not None
             assert heard == (until.get(ip, 0) > table.now)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(Method),
+            st.lists(st.tuples(st.sampled_from(CONTENTS), st.binary(max_size=20)), max_size=4),
+        ),
+        max_size=8,
+    )
+)
+def test_whatever_an_authenticated_client_asks_it_gets_an_answer_and_the_server_lives(bench, requests):
+    table = bench(addresses=("203.0.113.1", "2001:db8::1"))
+    alice = table.client()
+    alice.relay()
+    for method, attributes in requests:
+        answer = alice.request(method, *attributes)
+        assert (answer is None) == (method in {Method.SEND, Method.DATA}), "those are no requests"
+    table.advance(10_000)
+    assert (table.server.allocations, table.open_ports) == (0, set())
 
 
 @given(st.binary(max_size=120), st.sampled_from(Transport))

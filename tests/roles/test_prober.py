@@ -309,6 +309,21 @@ def test_an_unknown_lifetime_is_found_by_bisection():
     assert gone - alive <= 1.0
 
 
+@pytest.mark.parametrize("mapping", Mapping)
+def test_a_box_that_allows_a_host_few_mappings_can_be_probed(mapping):
+    """Some providers allow 64 ports a host; the probe makes do with 48 mappings, lifetimes included."""
+    model = model_of(
+        mapping=mapping,
+        filtering=ADF,
+        filter_scope=FilterScope.PER_ENDPOINT,
+        port_assignment=PortAssignment.RANDOM,
+        ports=PortPool(per_host_limit=48),
+        lifetimes=Lifetimes(udp=300.0, udp_unreplied=100.0),
+    )
+    plan = DiscoveryPlan(lifetimes=lifetime_plan(model, SERVER[1]))
+    assert compare(World(model, plan=plan).findings(), model) == []
+
+
 class TestWithoutTranslation:
     def test_a_firewall_is_told_from_an_open_path(self):
         firewall = probe(model_of(transparency=Transparency.FIREWALL, filtering=APDF))

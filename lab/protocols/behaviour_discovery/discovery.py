@@ -6,9 +6,8 @@ So a *helper* socket can have any of the four send a packet to any mapping of an
 stays silent: that is how a filter is asked about one remote without opening it. Every test has fresh sockets,
 because a socket that was used before has state in the box.
 
-1. Is the server there, and what is the mapping? 2. Ports of consecutive new mappings, alone, so that nothing
-else takes a port in between. 3. Mapping. 4. Side by side: filtering, hairpinning, fragments, lifetimes.
-5. What depends on these: filter scope, reply reuse, what unsolicited packets do.
+1. Is the server there? 2. Ports of consecutive new mappings, alone, so that nothing else takes a port in
+between. 3. Mapping. 4. All the rest side by side, as most of it is waiting for answers that may not come.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from lab.protocols.behaviour_discovery.probing import Corner, Ground, ProbeHost,
 from lab.protocols.behaviour_discovery.replies import probe_filter_scope, probe_reply_reuse
 from nat_models.model import (
     Filtering,
+    FilterScope,
     Hairpinning,
     Mapping,
     Pooling,
@@ -96,15 +96,19 @@ class _Discovery:
             self._fragments(),
             self._lifetimes(lifetimes),
             self._refresh(lifetimes),
-        )
-        filtering, fragments, alive, refresh = steps
-        steps = await self._host.together(
-            probe_filter_scope(self._ground, mapping.value, filtering.value),
+            probe_filter_scope(self._ground, mapping.value),
             probe_reply_reuse(self._ground, mapping.value),
-            self._unsolicited(mapping, filtering),
-            self._hairpinning(mapping, filtering),
+            self._unsolicited(mapping.value),
+            self._hairpinning(),
         )
-        filter_scope, reply_reuse, unsolicited, hairpinning = steps
+        filtering, fragments, alive, refresh, filter_scope, reply_reuse, unsolicited, hairpinning = steps
+        if filtering.value is Filtering.ENDPOINT_INDEPENDENT:
+            if filter_scope.is_settled:
+                filter_scope = Observed(tuple(FilterScope), "everybody is admitted")
+            unsolicited = Observed(tuple(Unsolicited), "no packet to a mapping is unsolicited")
+        elif mapping.value is not Mapping.ENDPOINT_INDEPENDENT and hairpinning.value is Hairpinning.NONE:
+            reason = "the filter refuses what comes from another mapping inside"
+            hairpinning = Observed(tuple(Hairpinning), reason)
         return replace(
             basics,
             transparency=transparency,
@@ -207,14 +211,10 @@ class _Discovery:
     async def _refresh(self, plan: LifetimePlan | None) -> Observed[Refresh]:
         return await probe_refresh(self._ground, plan) if plan else Observed(tuple(Refresh), "not probed")
 
-    async def _unsolicited(
-        self, mapping: Observed[Mapping], filtering: Observed[Filtering]
-    ) -> Observed[Unsolicited]:
+    async def _unsolicited(self, mapping: Mapping | None) -> Observed[Unsolicited]:
         """Find out whether a refused packet spoils the port for that remote (a router that accepts input)."""
-        if not self._translated or mapping.value is not Mapping.ENDPOINT_INDEPENDENT:
+        if not self._translated or mapping is not Mapping.ENDPOINT_INDEPENDENT:
             return Observed(tuple(Unsolicited), "only seen where every remote gets the same port")
-        if filtering.value is Filtering.ENDPOINT_INDEPENDENT:
-            return Observed(tuple(Unsolicited), "no packet to a mapping is unsolicited")
         socket = await self._host.open()
         mapped = await self._ground.bind(socket)
         await self._ground.admits(socket, mapped, Corner.BOTH)
@@ -225,9 +225,7 @@ class _Discovery:
         rest = tuple(u for u in Unsolicited if u is not Unsolicited.INPUT_ACCEPT)
         return Observed(rest, "only the sender outside sees the difference")
 
-    async def _hairpinning(
-        self, mapping: Observed[Mapping], filtering: Observed[Filtering]
-    ) -> Observed[Hairpinning]:
+    async def _hairpinning(self) -> Observed[Hairpinning]:
         if not self._translated:
             return Observed(tuple(Hairpinning), "nothing is translated")
         first, second = await self._host.open(), await self._host.open()
@@ -238,12 +236,10 @@ class _Discovery:
             seen, sender = await second.reach(at_first, first), second
         first.close()
         second.close()
-        if seen is not None:
-            internal = seen == sender.local
-            return Observed((Hairpinning.INTERNAL_SOURCE if internal else Hairpinning.EXTERNAL_SOURCE,))
-        if mapping.value is Mapping.ENDPOINT_INDEPENDENT or filtering.value is Filtering.ENDPOINT_INDEPENDENT:
+        if seen is None:
             return Observed((Hairpinning.NONE,))
-        return Observed(tuple(Hairpinning), "the filter refuses what comes from another mapping inside")
+        internal = seen == sender.local
+        return Observed((Hairpinning.INTERNAL_SOURCE if internal else Hairpinning.EXTERNAL_SOURCE,))
 
 
 def _pooling(samples: Sequence[PortSample]) -> Observed[Pooling]:

@@ -97,6 +97,7 @@ class Ground:
     def __init__(self, host: ProbeHost, server: TransportAddress, other: TransportAddress) -> None:
         self.host = host
         self.server = server
+        self._helpers: dict[str, ProbeSocket] = {}
         self._corners = {
             Corner.SAME: server,
             Corner.PORT: (server[0], other[1]),
@@ -121,12 +122,7 @@ class Ground:
         The packet is the answer to another socket's request, so the listener itself sends nothing.
         """
         helper = await self._helper(mapped[0])
-        try:
-            answer = await helper.ask(
-                self.server, answer_from=corner, response_port=mapped[1], listener=listener
-            )
-        finally:
-            helper.close()
+        answer = await helper.ask(self.server, answer_from=corner, response_port=mapped[1], listener=listener)
         return answer is not None
 
     async def send_unanswered(self, socket: ProbeSocket) -> TransportAddress | None:
@@ -144,10 +140,17 @@ class Ground:
             witness.close()
 
     async def _helper(self, external_ip: str) -> ProbeSocket:
-        """Return a socket whose mapping is on that external address (a box may have several)."""
+        """Return a socket whose mapping is on that external address (a box may have several).
+
+        It is kept: a box may allow a host few mappings. After a while its mapping may be another one.
+        """
+        helper = self._helpers.get(external_ip)
+        if helper is not None and (await self.bind(helper))[0] == external_ip:
+            return helper
         for _ in range(16):
             helper = await self.host.open()
             if (await self.bind(helper))[0] == external_ip:
+                self._helpers[external_ip] = helper
                 return helper
             helper.close()
         raise DiscoveryIncomplete(f"no second socket got the external address {external_ip}")

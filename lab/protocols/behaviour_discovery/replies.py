@@ -10,25 +10,20 @@ from collections.abc import Sequence
 from typing import Final
 
 from lab.protocols.behaviour_discovery.findings import Observed
-from lab.protocols.behaviour_discovery.probing import Corner, Ground, ProbeSocket
-from nat_models.model import Filtering, FilterScope, Mapping, ReplyReuse
-from nat_models.packet import TransportAddress
+from lab.protocols.behaviour_discovery.probing import Corner, Ground
+from nat_models.model import FilterScope, Mapping, ReplyReuse
 
 ONE_MAPPING: Final = "one mapping serves every remote"
 
 
-async def probe_filter_scope(
-    ground: Ground, mapping: Mapping | None, filtering: Filtering | None
-) -> Observed[FilterScope]:
+async def probe_filter_scope(ground: Ground, mapping: Mapping | None) -> Observed[FilterScope]:
     """Find whose sending opens a filter.
 
     The socket sends to A1:P1 by mapping M1 and to A2:P2 by M2. Then A2:P2 sends to M1: who counts per
-    endpoint admits it, who counts per mapping does not.
+    endpoint admits it, who counts per mapping does not. (Who admits everybody does not count.)
     """
     if mapping is Mapping.ENDPOINT_INDEPENDENT:
         return Observed(tuple(FilterScope), ONE_MAPPING)
-    if filtering is Filtering.ENDPOINT_INDEPENDENT:
-        return Observed(tuple(FilterScope), "everybody is admitted")
     socket = await ground.host.open()
     mapped = await ground.bind(socket)
     await ground.bind(socket, Corner.BOTH)
@@ -42,8 +37,9 @@ async def probe_reply_reuse(ground: Ground, mapping: Mapping | None) -> Observed
     if mapping is Mapping.ENDPOINT_INDEPENDENT:
         return Observed(tuple(ReplyReuse), ONE_MAPPING)
     by_port = mapping is Mapping.ADDRESS_AND_PORT_DEPENDENT
-    reused = await _reply_to_stranger(ground, by_port=by_port)
-    overrides = await _reply_to_acquaintance(ground, by_port=by_port)
+    reused, overrides = await ground.host.together(
+        _reply_to_stranger(ground, by_port=by_port), _reply_to_acquaintance(ground, by_port=by_port)
+    )
     if reused is False:
         return Observed(() if overrides else (ReplyReuse.OFF,), "only remotes known before are answered so")
     if overrides is True:
@@ -67,41 +63,36 @@ async def _reply_to_stranger(ground: Ground, *, by_port: bool) -> bool | None:
     (which has a mapping of its own only if mapping goes by port); or another port of an address that another
     mapping sent to. None where nobody is.
     """
-    ways: list[tuple[Corner, Sequence[Corner]]] = [(Corner.BOTH, ()), (Corner.BOTH, (Corner.IP,))]
+    ways = [
+        _reply_after_inbound(ground, Corner.BOTH),
+        _reply_after_inbound(ground, Corner.BOTH, sent_before=Corner.IP),
+    ]
     if by_port:
-        ways.append((Corner.PORT, ()))
-    for remote, sent_before in ways:
-        socket = await ground.host.open()
-        try:
-            mapped = await ground.bind(socket)
-            for corner in sent_before:
-                await ground.bind(socket, corner)
-            if await ground.admits(socket, mapped, remote):
-                return await ground.bind(socket, remote) == mapped
-        finally:
-            socket.close()
-    return None
+        ways.append(_reply_after_inbound(ground, Corner.PORT))
+    return _first_known(await ground.host.together(*ways))
 
 
 async def _reply_to_acquaintance(ground: Ground, *, by_port: bool) -> bool | None:
     """Send to a remote by M2, let it come in by M1, and send again: does the packet now leave by M1?"""
-    for remote in (Corner.BOTH, Corner.PORT) if by_port else (Corner.BOTH,):
-        socket = await ground.host.open()
-        try:
-            answer = await _outbound_then_inbound(ground, socket, remote)
-        finally:
-            socket.close()
-        if answer is not None:
-            mapped, later = answer
-            return mapped == later
-    return None
+    remotes = (Corner.BOTH, Corner.PORT) if by_port else (Corner.BOTH,)
+    ways = [_reply_after_inbound(ground, remote, sent_before=remote) for remote in remotes]
+    return _first_known(await ground.host.together(*ways))
 
 
-async def _outbound_then_inbound(
-    ground: Ground, socket: ProbeSocket, remote: Corner
-) -> tuple[TransportAddress, TransportAddress] | None:
-    mapped = await ground.bind(socket)
-    own = await ground.bind(socket, remote)
-    if own == mapped or not await ground.admits(socket, mapped, remote):
-        return None
-    return mapped, await ground.bind(socket, remote)
+async def _reply_after_inbound(
+    ground: Ground, remote: Corner, *, sent_before: Corner | None = None
+) -> bool | None:
+    socket = await ground.host.open()
+    try:
+        mapped = await ground.bind(socket)
+        if sent_before is not None and await ground.bind(socket, sent_before) == mapped:
+            return None
+        if not await ground.admits(socket, mapped, remote):
+            return None
+        return await ground.bind(socket, remote) == mapped
+    finally:
+        socket.close()
+
+
+def _first_known(answers: Sequence[bool | None]) -> bool | None:
+    return next((answer for answer in answers if answer is not None), None)

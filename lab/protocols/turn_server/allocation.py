@@ -35,6 +35,14 @@ class Allocation(Expiring):
         self.transaction_id = b""
         self.response = b""
 
+    def give_up(self, family: int) -> TransportAddress:
+        """Drop one of two address families with all that belongs to it; return its relayed address."""
+        for channel in [c for c in self.channels.values() if family_of(c.peer[0]) == family]:
+            channel.remove()
+        for permission in [p for p in self.permissions.values() if family_of(p.peer[0]) == family]:
+            permission.remove()
+        return self.relayed.pop(family)
+
     def clear(self) -> list[TransportAddress]:
         """Mark all of it gone and return the relayed addresses to close."""
         self.gone = True

@@ -33,6 +33,12 @@ class AllocationTable:
         self._counts[allocation.username] -= 1
         return allocation.clear()
 
+    def remove_family(self, allocation: Allocation, family: int) -> TransportAddress:
+        """Take one of an allocation's two relayed addresses out and return it, to be closed."""
+        relayed = allocation.give_up(family)
+        del self.by_relayed[relayed]
+        return relayed
+
     def count_of(self, username: str) -> int:
         """Return how many allocations a user has."""
         return self._counts.get(username, 0)

@@ -217,6 +217,8 @@ class TurnServer:
             raise RequestRefused(443, "the allocation has no address of this family")
         if request.message.uint32(Attribute.LIFETIME) == 0:
             answer = request.answer(request.success().uint32(Attribute.LIFETIME, 0))
+            if family is not None and len(allocation.relayed) > 1:
+                return [*self._allocator.release(self._table.remove_family(allocation, family)), answer]
             return [*self._end_allocation(allocation, "the client deleted it"), answer]
         lifetime = self._allocator.lifetime(request)
         allocation.expires = request.now + lifetime
