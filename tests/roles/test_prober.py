@@ -5,7 +5,6 @@ import contextlib
 import dataclasses
 import itertools
 import socket
-from ipaddress import ip_network
 
 import pytest
 
@@ -19,6 +18,7 @@ from lab.protocols.behaviour_discovery import (
     lifetime_plan,
     search_lifetime,
 )
+from lab.protocols.behaviour_discovery.bench import SERVER_ADDRESSES, certification_network
 from lab.protocols.turn_server import RelayConfig
 from lab.roles.prober import Prober, ProberConfig, _Host
 from lab.roles.real_context import RealRoleContext
@@ -26,7 +26,6 @@ from lab.roles.relay import Relay, RelayRoleConfig
 from lab.sim.clock import VirtualLoop
 from lab.sim.network import SimNetwork
 from lab.spec.impairment import Impairment
-from lab.spec.network import Interface, Link, Network, Node, NodeKind, Route
 from nat_models.model import (
     Filtering,
     FilterScope,
@@ -45,63 +44,20 @@ from nat_models.model import (
 )
 from nat_models.presets import load_preset, preset_names
 
-SERVER = ("203.0.113.1", 3478)
-SECOND = "203.0.113.2"
-EXTERNAL = ("203.0.113.100",)
+SERVER = (SERVER_ADDRESSES[0], 3478)
 EIM, ADM, APDM = Mapping
 EIF, ADF, APDF = Filtering
 MATRIX = list(itertools.product(Mapping, Filtering))
 
 
-def behind(model, external=EXTERNAL):
-    """A host behind one box, and a server with two addresses outside."""
-    wire = Impairment(delay=0.005)
-
-    def node(name, kind, interfaces, routes, **more):
-        links = tuple(
-            Interface(node=name, link=link, addresses=addresses, outside=link == "out" and name == "box")
-            for link, addresses in interfaces.items()
-        )
-        tables = tuple(Route(destination=ip_network(d), link=link, via=via) for d, link, via in routes)
-        return Node(name=name, kind=kind, interfaces=links, routes=tables, **more)
-
-    outside = tuple(f"{address}/24" for address in external)
-    nodes = [
-        node(
-            "host",
-            NodeKind.HOST,
-            {"in": ("10.0.0.2/24",)},
-            [("10.0.0.0/24", "in", ""), ("0.0.0.0/0", "in", "10.0.0.1")],
-        ),
-        node(
-            "box",
-            NodeKind.NAT,
-            {"in": ("10.0.0.1/24",), "out": outside},
-            [("10.0.0.0/24", "in", ""), ("203.0.113.0/24", "out", "")],
-            nat=model,
-            external_addresses=tuple(external),
-        ),
-        node(
-            "server",
-            NodeKind.HOST,
-            {"out": (f"{SERVER[0]}/24", f"{SECOND}/24")},
-            [("203.0.113.0/24", "out", ""), ("10.0.0.0/24", "out", external[0])],
-        ),
-    ]
-    links = {
-        "in": Link(label="in", a="host", b="box", forward=wire, backward=wire),
-        "out": Link(label="out", a="box", b="server", forward=wire, backward=wire),
-    }
-    return Network(name="probe", nodes={one.name: one for one in nodes}, links=links)
-
-
 class World:
     """One box, one host, one server, virtual time."""
 
-    def __init__(self, model, *, external=EXTERNAL, addresses=(SERVER[0], SECOND), seed=0, **config):
+    def __init__(self, model, *, external=1, addresses=SERVER_ADDRESSES, seed=0, **config):
         self.model = model
         self.loop = VirtualLoop(deadline=1e6, event_budget=1_000_000)
-        self.network = SimNetwork(behind(model, external), self.loop, run_seed=seed)
+        bench = certification_network(model, external_addresses=external)
+        self.network = SimNetwork(bench, self.loop, run_seed=seed)
         relay = RelayRoleConfig(server=RelayConfig(addresses=addresses))
         self.relay = Relay(relay, self.network.host("server"))
         self.config = ProberConfig(server=SERVER, **config)
@@ -253,9 +209,8 @@ def test_whether_fragments_pass_is_found(fragments):
 @pytest.mark.parametrize("pooling", Pooling)
 @pytest.mark.parametrize("mapping", Mapping)
 def test_pooling_is_found_on_a_box_with_several_addresses(pooling, mapping):
-    external = tuple(f"203.0.113.{last}" for last in (100, 101, 102))
     model = model_of(pooling=pooling, mapping=mapping)
-    findings = probe(model, external=external)
+    findings = probe(model, external=3)
     assert compare(findings, model, external_addresses=3) == []
     other = next(p for p in Pooling if p is not pooling)
     assert compare(findings, dataclasses.replace(model, pooling=other), external_addresses=3)
@@ -301,7 +256,7 @@ def test_an_unknown_lifetime_is_found_by_bisection():
 
     async def search():
         host = _Host(world.config, world.host)
-        ground = Ground(host, SERVER, (SECOND, 3479))
+        ground = Ground(host, SERVER, (SERVER_ADDRESSES[1], 3479))
         return await search_lifetime(ground, low=0.0, high=600.0, resolution=1.0)
 
     alive, gone = world.run(search())
@@ -329,7 +284,7 @@ class TestWithoutTranslation:
         firewall = probe(model_of(transparency=Transparency.FIREWALL, filtering=APDF))
         assert firewall.transparency.value is Transparency.FIREWALL
         assert firewall.filtering.value is APDF
-        assert firewall.mapped[0] == "10.0.0.2"
+        assert firewall.mapped[0] == "10.255.0.2"
         assert probe(model_of(transparency=Transparency.NONE)).transparency.value is Transparency.NONE
 
     def test_a_claimed_nat_that_is_none_is_refused(self):
@@ -351,7 +306,7 @@ class TestBlocked:
         assert not findings.reachable
         assert compare(findings, load_preset("udp-blocked")) == []
         (problem,) = compare(findings, load_preset("full-cone"))
-        assert problem.startswith("no answer from 203.0.113.1:3478 by UDP")
+        assert problem.startswith("no answer from 198.18.0.1:3478 by UDP")
 
     def test_udp_that_passes_does_not_fit_a_model_that_blocks_it(self):
         blocking = model_of(outbound_rules=(FirewallRule(action="drop", protocol="udp"),))
@@ -363,7 +318,7 @@ class TestServers:
     def test_a_server_with_one_address_cannot_classify_and_certifies_nothing(self):
         findings = probe(model_of(), addresses=(SERVER[0],))
         assert findings.reachable
-        assert findings.mapped[0] == EXTERNAL[0]
+        assert findings.mapped[0] == "198.18.0.100"
         assert findings.other is None
         assert compare(findings, model_of()) == ["the server has one address only: nothing could be measured"]
 
@@ -399,8 +354,8 @@ def test_findings_are_told_in_words():
     assert words["mapping"] == "address-and-port-dependent"
     assert words["filter_scope"] == "per-mapping"
     assert words["unsolicited"].startswith("unobservable between drop or ")
-    assert Findings(server=SERVER, local=("10.0.0.2", 1)).describe() == {
-        "reachable": "no answer from 203.0.113.1:3478 by UDP"
+    assert Findings(server=SERVER, local=("10.255.0.2", 1)).describe() == {
+        "reachable": "no answer from 198.18.0.1:3478 by UDP"
     }
 
 
