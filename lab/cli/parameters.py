@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
+from typing import Final
 
 from lab.errors import Problem, UsageError
 from lab.spec.event import JsonValue
+
+_BETWEEN_VALUES: Final = re.compile(r",(?![^{]*\})")
+"""A comma outside braces: ``symmetric{filter_scope: per-endpoint, lifetimes.udp: 30s}`` is one value."""
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, list[JsonValue]]:
@@ -22,7 +27,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, list[JsonValue]]:
         if not (name.strip() and equals and values):
             problems.append(Problem(f"--set {text}", "not an assignment", "NAME=VALUE or NAME=VALUE,VALUE"))
             continue
-        found[name.strip()] = [_value(value.strip()) for value in values.split(",")]
+        found[name.strip()] = [_value(value.strip()) for value in _BETWEEN_VALUES.split(values)]
     if problems:
         raise UsageError(*problems)
     return found

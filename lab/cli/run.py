@@ -70,6 +70,9 @@ def command(
             _run(plan, jobs, run, collector, advance)
     except KeyboardInterrupt:
         interrupted = True
+    except BaseException:
+        run.discard()
+        raise
     seconds = (datetime.now(UTC) - started).total_seconds()
     _finish(plan, run, collector, seconds)
     if interrupted:

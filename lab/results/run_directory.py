@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -55,6 +56,11 @@ class RunDirectory:
                 "  name a directory you may write to with --results DIR"
             ) from None
         raise HostNotReady(f"{base}: a thousand runs named {stem} exist already")
+
+    def discard(self) -> None:
+        """Remove a directory in which no trial was ever written."""
+        if not self.shards():
+            shutil.rmtree(self.path)
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Write what was run."""

@@ -32,6 +32,9 @@ from lab.spec.topology_file import display_path
 from lab.spec.trial import DEFAULT_DEADLINE, DEFAULT_EVENT_BUDGET, Trial
 from lab.units import parse_duration
 
+Scenario = Callable[[Lab], Awaitable[None]]
+"""What a scripted scenario defines: a coroutine function that acts through the handle."""
+
 _KNOWN = frozenset({"TOPOLOGY", "PARAMETERS", "VARY", "REPEAT", "DEADLINE", "EVENT_BUDGET", "MATRIX"})
 
 
@@ -50,13 +53,13 @@ class Plan:
     matrix: tuple[str, str] | None = None
 
 
-def load_scenario(path: str | Path) -> Callable[[Lab], Awaitable[None]]:
+def load_scenario(path: str | Path) -> Scenario:
     """Return the ``scenario`` coroutine function of a scripted scenario.
 
     Raises:
         UsageError: no such file, it does not load, or it has no ``async def scenario(lab)``.
     """
-    scenario: Callable[[Lab], Awaitable[None]] = _load_module(Path(path)).scenario
+    scenario: Scenario = _load_module(Path(path)).scenario
     return scenario
 
 
@@ -125,7 +128,7 @@ def _load_module(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # noqa: BLE001 - a scenario may raise anything; it is told by file and line
-        raise UsageError(_problem_in_file(path, error)) from None
+        raise UsageError(problem_in_file(path, error)) from None
     missing = [name for name in ("TOPOLOGY", "scenario") if not hasattr(module, name)]
     if missing:
         problems = [
@@ -136,12 +139,13 @@ def _load_module(path: Path) -> ModuleType:
     return module
 
 
-def _problem_in_file(path: Path, error: Exception) -> Problem:
+def problem_in_file(path: Path, error: Exception) -> Problem:
+    """Return what an author's file raised as a problem at the line of that file."""
+    place, own = display_path(path), str(path.resolve())
     if isinstance(error, SyntaxError):
-        return Problem(f"{error.filename}:{error.lineno}", f"{error.msg}: {(error.text or '').strip()}")
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    where = f"{path}:{frames[-1].lineno}" if frames else str(path)
-    return Problem(where, f"{type(error).__name__}: {error}")
+        return Problem(f"{place}:{error.lineno}", f"{error.msg}: {(error.text or '').strip()}")
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == own]
+    return Problem(f"{place}:{lines[-1]}" if lines else place, f"{type(error).__name__}: {error}")
 
 
 def _check_names(module: ModuleType, path: Path) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
+from lab.errors import CallpathError, UsageError
+from lab.handle import Lab
 from lab.measure.calls import CallRecord, calls_of
-from lab.run.plan import load_scenario
+from lab.run.plan import Scenario, load_scenario, problem_in_file
 from lab.sim.capture import Capture
 from lab.sim.lab import simulate
 from lab.spec.event import Event
@@ -42,7 +45,7 @@ def run_trial(trial: Trial) -> TrialResult:
     scenario = _load_scenario(trial.scenario)
     events, invalid = simulate(
         network,
-        scenario,
+        _told_by_line(scenario, trial.scenario),
         trial.cell,
         run_seed=trial.run_seed,
         trial_key=trial.key,
@@ -57,6 +60,20 @@ def run_trial(trial: Trial) -> TrialResult:
         invalid=invalid,
         pcapng=capture.to_pcapng() if capture else b"",
     )
+
+
+def _told_by_line(scenario: Scenario, path: str) -> Scenario:
+    """Return the scenario with whatever it raises told by its own file and line."""
+
+    async def guarded(lab: Lab) -> None:
+        try:
+            await scenario(lab)
+        except CallpathError:
+            raise
+        except Exception as error:
+            raise UsageError(problem_in_file(Path(path), error)) from error
+
+    return guarded
 
 
 def _as_lines(events: Sequence[Event], key: str) -> str:

@@ -116,6 +116,7 @@ def simulate(
             )
             events = network.events
             network.events = []  # what the shutdown says is not part of the trial
+            network.power_off()
             loop.close()
     return events, invalid
 

@@ -137,6 +137,12 @@ class SimNetwork:
         if self.capture is not None:
             self.capture.record_drop(self.loop.time(), where, packet, reason)
 
+    def power_off(self) -> None:
+        """End every host: what they still hold open must not outlive the trial."""
+        for node in self.nodes.values():
+            if isinstance(node, SimHost):
+                node.power_off()
+
     def host(self, name: str) -> SimHost:
         """Return a host by name (KeyError or TypeError if there is no such host.
 

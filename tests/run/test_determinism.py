@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ from lab.run.trial import run_trial
 from lab.spec.seeds import derive_seed
 from lab.spec.trial import Trial
 
-PAIRS = {"alice_nat": ["port-restricted", "symmetric"], "bob_nat": ["restricted", "udp-blocked"]}
+ONE_CALL = str(Path(__file__).with_name("one_call.py"))
 
 _DIGEST = """
 import hashlib, json, sys
@@ -30,7 +31,7 @@ for position in range(len(trials)):
 
 
 def _trials(topology: str = "two_homes", **changes) -> list[Trial]:
-    plan = plan_run("nat_matrix", seed=7, repeat=2, overrides=PAIRS)
+    plan = plan_run(ONE_CALL, seed=7, repeat=2)
     kept = [replace(trial, topology=topology, capture=True, **changes) for trial in plan.trials]
     if topology != "two_homes":
         kept = [replace(trial, parameters={}) for trial in kept if trial.parameters == kept[0].parameters]

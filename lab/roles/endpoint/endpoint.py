@@ -41,13 +41,19 @@ class Endpoint:
             OSError: the rendezvous cannot be reached.
         """
         reader, self._writer = await asyncio.open_connection(*self._config.rendezvous, limit=MAX_LINE_BYTES)
-        self._send(Signal(kind="register", sender=self._config.name))
-        self.ready.set()
-        while line := await reader.readline():
-            try:
-                self._received(parse_signal_untrusted(line))
-            except WireFormatError as error:
-                self._context.emit(EventType.ROLE_FAILED, error=str(error))
+        try:
+            self._send(Signal(kind="register", sender=self._config.name))
+            self.ready.set()
+            while line := await reader.readline():
+                self._hear(line)
+        finally:
+            self._writer.close()
+
+    def _hear(self, line: bytes) -> None:
+        try:
+            self._received(parse_signal_untrusted(line))
+        except WireFormatError as error:
+            self._context.emit(EventType.ROLE_FAILED, error=str(error))
 
     def handle(self, encoded: bytes) -> None:
         """Carry out one command; its progress shows in events.

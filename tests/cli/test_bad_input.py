@@ -1,0 +1,202 @@
+"""Bad input gets one screen: the place, what was found and expected, what to try. Nothing is left."""
+
+import re
+
+import pytest
+
+TOPOLOGY = """\
+from mininet.topo import Topo
+
+
+class Mine(Topo):
+    def build(self, delay="10ms", nat="symmetric"):
+        self.addHost("alice", role="endpoint")
+        self.addHost("bob", role="endpoint")
+        self.addHost("box", role="nat", nat=nat, uplink="internet")
+        self.addHost("internet", role="router")
+        self.addHost("rendezvous", role="rendezvous")
+        self.addLink("alice", "box", label="home", LINK1)
+        self.addLink("box", "internet", label="access", LINK2)
+        self.addLink("bob", "internet", label="bob")
+        self.addLink("rendezvous", "internet", label="rendezvous")
+        EXTRA
+
+
+topos = {"mine": Mine}
+"""
+
+
+def write_topology(folder, *, link1="", link2="", extra="pass"):
+    text = TOPOLOGY.replace("LINK1", link1).replace("LINK2", link2).replace("EXTRA", extra)
+    (folder / "topologies").mkdir(exist_ok=True)
+    (folder / "topologies" / "mine.py").write_text(text)
+
+
+def assert_one_screen(done, code):
+    assert done.code == code, done.err
+    assert done.out == ""
+    assert "Traceback" not in done.err
+    assert len(done.err.splitlines()) < 24
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (
+            ["run", "nat_matirx"],
+            r"""
+callpath: no scenario 'nat_matirx'
+  expected a file in \S+, or a path ending in .py
+  did you mean "nat_matrix"\?
+""",
+        ),
+        (
+            ["run", "nat_matrix", "--set", "alice_nat=symetric"],
+            r"""
+callpath: \S*two_homes.py:\d+: NAT 'alice-nat': no NAT preset 'symetric'
+  expected the name of a preset
+  did you mean "symmetric"\?
+""",
+        ),
+        (
+            ["run", "nat_matrix", "--set", "alice_nta=symmetric", "--set", "bob_nta=none"],
+            r"""
+callpath: --set alice_nta: no parameter 'alice_nta'
+  did you mean "alice_nat"\?
+--set bob_nta: no parameter 'bob_nta'
+  did you mean "bob_nat"\?
+""",
+        ),
+        (
+            ["show", "two_hoems"],
+            r"""
+callpath: no topology 'two_hoems'
+  expected a file in \S+, or a path ending in .py
+  did you mean "two_homes"\?
+""",
+        ),
+        (
+            ["show", "two_homes", "--set", "alice_delay=10"],
+            r"""
+callpath: topology two_homes: parameter alice_delay=10
+  expected text, such as '10ms'
+""",
+        ),
+        (
+            ["show", "two_homes", "--set", 'alice_delay="10"'],
+            r"""
+callpath: \S*two_homes.py:\d+: link 'alice-access': delay: '10' has no unit
+  expected a duration in one of us, µs, ms, s, min, h
+  write for example 10ms
+""",
+        ),
+        (
+            ["show", "two_homes", "--set", "alice_loss=120%"],
+            r"""
+callpath: \S*two_homes.py:\d+: link 'alice-access': loss: '120%' is more than 100%
+  expected 0% to 100%
+""",
+        ),
+        (
+            ["show", "two_homes", "--set", "alice_nat=symmetric{filter_scop: per-mapping}"],
+            r"""
+callpath: \S*two_homes.py:\d+: NAT 'alice-nat': symmetric: filter_scop: unknown axis 'filter_scop'
+  did you mean "filter_scope"\?
+""",
+        ),
+        (["show", "two_homes", "--set", "alice_nat"], r"\ncallpath: --set alice_nat: not an assignment\n.*"),
+        (
+            ["run", "nat_matrix", "--seed", "x"],
+            r"\nUsage: .*Invalid value for '--seed': 'x' is not a valid integer.\n",
+        ),
+        (["run", "nat_matrix", "--repeat", "0"], r"\nUsage: .*'--repeat': 0 is not in the range x>=1.\n"),
+        (["rnu", "nat_matrix"], r'\nUsage: .*no command \'rnu\'; did you mean "run"\?\n'),
+        (["predict", "symmetric"], r"\nUsage: .*two NATs, one of each side, or none; got 1: symmetric\n"),
+        (["predict", "none", "full-cone+cng"], r'\n.*no NAT preset \'cng\'\n.*\n  did you mean "cgn"\?\n'),
+        (
+            ["predict", "--topology", "two_homes", "--between", "alice", "bbo"],
+            r'\ncallpath: no host \'bbo\' in two_homes; did you mean "bob"\?\n',
+        ),
+    ],
+)
+def test_the_message_names_the_place_and_a_remedy(callpath, tmp_path, arguments, expected):
+    done = callpath(*arguments)
+    assert_one_screen(done, 2)
+    assert re.fullmatch(expected, "\n" + done.err, re.DOTALL), done.err
+    assert list(tmp_path.iterdir()) == [], "something was half written"
+
+
+def test_all_problems_of_a_topology_are_told_at_once_each_with_its_line(callpath, tmp_path):
+    write_topology(tmp_path, link1='impair={"dealy": delay}', link2='impair={"delay": 5, "loss": "120%"}')
+    done = callpath("show", "mine")
+    assert_one_screen(done, 2)
+    for expected in (
+        "topologies/mine.py:11: link 'home': unknown option 'dealy'\n  did you mean \"delay\"?",
+        "topologies/mine.py:12: link 'access': delay: 5 is not a duration",
+        "units are mandatory: write for example 20ms",
+        "topologies/mine.py:12: link 'access': loss: '120%' is more than 100%",
+    ):
+        assert expected in done.err
+
+
+def test_a_topology_that_does_not_build_is_told_by_its_own_line(callpath, tmp_path):
+    write_topology(tmp_path, extra="1 / 0")
+    done = callpath("show", "mine")
+    assert_one_screen(done, 2)
+    assert "topologies/mine.py:15: ZeroDivisionError: division by zero" in done.err
+
+
+def test_an_unreachable_node_is_named(callpath, tmp_path):
+    write_topology(tmp_path, extra='self.addHost("island", role="endpoint")')
+    done = callpath("show", "mine")
+    assert_one_screen(done, 2)
+    assert "island" in done.err
+
+
+def test_a_scenario_with_a_misspelt_setting_is_refused_not_run_with_the_default(callpath, tmp_path):
+    scenario = tmp_path / "mine.py"
+    scenario.write_text('TOPOLOGY = "two_homes"\nREPAET = 3\n\nasync def scenario(lab):\n    pass\n')
+    done = callpath("run", scenario)
+    assert_one_screen(done, 2)
+    assert 'mine.py: unknown setting REPAET\n  did you mean "REPEAT"?' in done.err
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("TOPOLOGY = 'two_homes'\n", "no scenario"),
+        ("async def scenario(lab):\n    pass\n", "no TOPOLOGY"),
+        ("TOPOLOGY = 'two_homes'\nx = 1 +\n", "mine.py:2: invalid syntax"),
+        ("import nonexistent_module\n", "mine.py:1: ModuleNotFoundError"),
+    ],
+)
+def test_a_scenario_that_does_not_load_is_told_by_its_own_line(callpath, tmp_path, text, expected):
+    (tmp_path / "mine.py").write_text(text)
+    done = callpath("run", "./mine.py")
+    assert_one_screen(done, 2)
+    assert expected in done.err
+
+
+def test_what_a_scenario_raises_is_told_by_its_own_line(callpath, tmp_path):
+    text = 'TOPOLOGY = "two_homes"\n\nasync def scenario(lab):\n    await lab.call("alice", "bbo")\n'
+    (tmp_path / "mine.py").write_text(text)
+    done = callpath("run", "./mine.py")
+    assert done.code == 2
+    assert "no endpoint 'bbo' in two_homes\n  did you mean \"bob\"?" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_results_directory_that_cannot_be_written_is_the_hosts_fault(callpath, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    done = callpath("run", "nat_matrix", "--results", tmp_path / "file" / "results")
+    assert_one_screen(done, 4)
+    assert "results cannot be written there" in done.err
+    assert "--results DIR" in done.err
+
+
+def test_an_internal_error_has_its_own_exit_code_and_says_how_to_report_it(callpath, monkeypatch):
+    monkeypatch.setattr("lab.run.plan.plan_run", lambda *_, **__: 1 / 0)
+    done = callpath("run", "nat_matrix")
+    assert_one_screen(done, 70)
+    assert "internal error: ZeroDivisionError" in done.err
+    assert "CALLPATH_TRACEBACK=1" in done.err
