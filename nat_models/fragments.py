@@ -78,10 +78,11 @@ class FragmentTracker:
         """Forget what is past, and return how many fragments were given up."""
         while self._verdicts and next(iter(self._verdicts.values())).until <= now:
             del self._verdicts[next(iter(self._verdicts))]
-        given_up = sum(until <= now for until, _, _ in self._held)
-        if given_up:
-            self._held = [item for item in self._held if item[0] > now]
-        return given_up
+        if not self._held or self._held[0][0] > now:
+            return 0  # they wait in order of arrival
+        before = len(self._held)
+        self._held = [item for item in self._held if item[0] > now]
+        return before - len(self._held)
 
     def _first(
         self, key: _Key, packet: Packet, now: float, forward: Callable[[Packet], tuple[Emission, ...]]

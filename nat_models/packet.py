@@ -1,11 +1,12 @@
 """The packet as every part of the lab sees it: one immutable-by-convention record.
 
 A packet is an IP header's fields that matter to NATs, routers and captures, and one of: a UDP payload, a TCP
-segment, an ICMP message. Addresses are text (``"192.0.2.1"``, ``"2001:db8::1"``), as the asyncio API gives and
-takes them: no conversion on the hot path.
+segment, an ICMP message. Addresses are text (``"192.0.2.1"``, ``"2001:db8::1"``), as the asyncio API gives
+and takes them: no conversion on the hot path.
 
-Nobody changes a packet that was sent: translation makes a new one with :meth:`Packet.translated`. The class is
-not frozen because a frozen dataclass costs three times as much to build, and packets are what the lab builds most.
+Nobody changes a packet that was sent: translation makes a new one with :meth:`Packet.translated`. The class
+is not frozen because a frozen dataclass costs three times as much to build, and packets are what the lab
+builds most.
 """
 
 from __future__ import annotations
@@ -71,7 +72,10 @@ class IcmpType(enum.Enum):
 
 
 class IcmpMessage(NamedTuple):
-    """An ICMP message. Errors quote the packet they are about; ``mtu`` (bytes) goes with FRAGMENTATION_NEEDED."""
+    """An ICMP message.
+
+    Errors quote the packet they are about; ``mtu`` (bytes) goes with FRAGMENTATION_NEEDED.
+    """
 
     type: IcmpType
     quoted: Packet | None = None
@@ -103,8 +107,9 @@ class Fragment(NamedTuple):
 class Packet:
     """One IP packet. Treat as immutable; see the module's text.
 
-    ``packet_id`` is unique in a trial and kept across translation, so that a ladder can follow one packet through
-    a NAT. ``cause_id`` is the packet that made this one be sent (the quoted one for an ICMP error), 0 for none.
+    ``packet_id`` is unique in a trial and kept across translation, so that a ladder can follow one packet
+    through a NAT. ``cause_id`` is the packet that made this one be sent (the quoted one for an ICMP error), 0
+    for none.
     """
 
     protocol: IpProtocol
