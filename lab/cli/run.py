@@ -84,21 +84,17 @@ def command(
 def _open_directory(plan: Plan, results: Path) -> tuple[RunDirectory, datetime]:
     from lab.results.manifest import make_manifest, plan_hash
     from lab.results.run_directory import RunDirectory
+    from lab.run.certification import certify_boxes
     from lab.spec.find import load_topology
 
-    networks = [load_topology(trial.topology, trial.parameters) for trial in plan.trials if trial.repeat == 0]
-    models = {n.nat.name: n.nat for network in networks for n in network.nodes.values() if n.nat is not None}
+    networks = (load_topology(trial.topology, trial.parameters) for trial in plan.trials if trial.repeat == 0)
+    boxes = [(certificate.model, certificate.findings.describe()) for certificate in certify_boxes(networks)]
     started = datetime.now(UTC)
     run = RunDirectory.create(results, scenario=plan.name, plan_hash=plan_hash(plan.trials), started=started)
     run.write_manifest(
-        make_manifest(
-            scenario=plan.path,
-            trials=plan.trials,
-            started=started,
-            argv=sys.argv,
-            nat_models=list(models.values()),
-        )
+        make_manifest(scenario=plan.path, trials=plan.trials, started=started, argv=sys.argv, boxes=boxes)
     )
+    click.echo(f"{len(boxes)} NAT models probed: each is what it claims", err=True)
     return run, started
 
 

@@ -60,8 +60,14 @@ def start_offsets_page(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _summary(by_offset: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    titles = ("caller later by", "direct", "relay one way, though direct is possible")
-    titles += ("relay both ways, though direct is possible", "relay, nothing else is possible", "failed")
+    titles = [
+        "caller later by",
+        "direct",
+        "relay one way, though direct is possible",
+        "relay both ways, though direct is possible",
+        "relay, nothing else is possible",
+        "failed",
+    ]
     lines = [f"| {' | '.join(titles)} |", "|" + "---:|" * len(titles)]
     for offset, rows in by_offset.items():
         words = [_word(row) for row in rows]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import lab
 from lab.spec.trial import Trial
+from nat_models import NatModel
 
 MANIFEST_SCHEMA: Final = 1
 _LIBRARIES: Final = ("aioice", "simpy", "matplotlib", "pandas", "mininet", "pydantic")
@@ -32,9 +33,9 @@ def make_manifest(
     trials: Sequence[Trial],
     started: datetime,
     argv: Sequence[str],
-    nat_models: Sequence[Any],
+    boxes: Sequence[tuple[NatModel, Mapping[str, str]]],
 ) -> dict[str, Any]:
-    """Return the manifest of a run."""
+    """Return the manifest of a run. ``boxes`` are the NAT models with what a probe found of each."""
     return {
         "schema": MANIFEST_SCHEMA,
         "callpath": lab.__version__,
@@ -47,7 +48,7 @@ def make_manifest(
         "scenario": scenario,
         "seed": trials[0].run_seed,
         "plan": plan_hash(trials),
-        "nat_models": [_plain(asdict(model)) for model in nat_models],
+        "nat_boxes": [{"model": _plain(asdict(model)), "probed": dict(found)} for model, found in boxes],
         "trials": [
             {
                 "key": trial.key,
