@@ -5,20 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import errno
-import os
 import random
-import socket
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lab.sim.current import on_host
-from lab.sim.fragmentation import Reassembler
+from lab.sim.fragmentation import Reassembler, fragment_packet, natural_length
 from lab.sim.node import Port, SimNode
+from lab.sim.path_mtu import LONGEST_PACKET, PathMtu
 from lab.sim.tcp_stack import TcpStack
 from lab.sim.tls import start_tls, wrap_client, wrap_server
-from lab.sim.udp import EPHEMERAL_PORTS, WILDCARDS, UdpTransport, check_port
+from lab.sim.udp import EPHEMERAL_PORTS, LOOPBACKS, WILDCARDS, check_port
+from lab.sim.udp_stack import UdpStack
 from lab.spec.event import EventType, JsonValue
-from nat_models.packet import IcmpMessage, IcmpType, IpProtocol, Packet, TransportAddress
+from nat_models.packet import (
+    IPV4_HEADER_BYTES,
+    IPV6_HEADER_BYTES,
+    UDP_HEADER_BYTES,
+    IcmpMessage,
+    IcmpType,
+    IpProtocol,
+    Packet,
+    TransportAddress,
+)
 
 if TYPE_CHECKING:
     import ssl
@@ -36,15 +45,29 @@ class SimHost(SimNode):
 
     def __init__(self, spec: Node, network: SimNetwork) -> None:
         super().__init__(spec, network)
-        self._udp: dict[TransportAddress, UdpTransport] = {}
+        self.udp = UdpStack(self)
+        self._path_mtu = PathMtu()
         self._reassembler = Reassembler()
         self._tcp: TcpStack | None = None
         self._randoms: dict[str, random.Random] = {}
         self._programs: set[asyncio.Task[Any]] = set()
+        self._is_off = False
         self.library_state: dict[str, Any] = {}
         """What a third-party library keeps a thread or process; here it is a host (see lab.sim.rebind)."""
         self.handling_packet = 0
         """Id of the packet whose delivery is being handled: the cause of what is sent meanwhile."""
+
+    def attach(self, ports: list[Port]) -> None:
+        """Take the interfaces and routes, and note the MTUs."""
+        super().attach(ports)
+        self._own |= frozenset(LOOPBACKS)
+        self.note_link_mtus()
+
+    def note_link_mtus(self) -> None:
+        """Learn what the links of this host carry, as after a change of one."""
+        for port in self.ports:
+            direction = self.network.directions[port.link, self.name]
+            self._path_mtu.set_link(port.link, direction.impairment.mtu)
 
     # The role's context
 
@@ -104,44 +127,12 @@ class SimHost(SimNode):
         family: int = 0,
     ) -> tuple[asyncio.DatagramTransport, asyncio.DatagramProtocol]:
         """Open a UDP socket; see ``VirtualLoop.create_datagram_endpoint``."""
-        if remote is not None:
-            remote = ((await self.resolve(remote[0]))[0], check_port(remote[1]))
-        local = self._choose_local(local, remote, family)
-        protocol = protocol_factory()
-        transport = UdpTransport(self, protocol, local, remote)
-        self._udp[local] = transport
-        protocol.connection_made(transport)
-        return transport, protocol
-
-    def _choose_local(
-        self, local: TransportAddress | None, remote: TransportAddress | None, family: int
-    ) -> TransportAddress:
-        host, port = (local[0], local[1]) if local is not None else ("", 0)
-        if not host:
-            if remote is not None:
-                host = self.source_address_for(remote[0]) or _unreachable(remote[0])
-            else:
-                host = "::" if family == socket.AF_INET6 else WILDCARDS[0]
-        if host not in WILDCARDS and not self.owns_address(host):
-            raise OSError(errno.EADDRNOTAVAIL, f"{host} is no address of {self.name}")
-        if not port:
-            port = self.ephemeral_port(IpProtocol.UDP)
-        if (host, check_port(port)) in self._udp:
-            raise OSError(errno.EADDRINUSE, f"UDP port {port} of {host} is taken on {self.name}")
-        return host, port
-
-    def release_udp(self, transport: UdpTransport) -> None:
-        """Free the port of a closed socket."""
-        self._udp.pop(transport.local, None)
+        return await self.udp.create_endpoint(protocol_factory, local, remote, family)
 
     def ephemeral_port(self, protocol: IpProtocol) -> int:
         """Return a free port of the ephemeral range, drawn from a seeded stream."""
         draw = self.random("ephemeral ports")
-        taken = (
-            (lambda p: any(key[1] == p for key in self._udp))
-            if protocol is IpProtocol.UDP
-            else self.tcp.is_bound
-        )
+        taken = self.udp.is_bound if protocol is IpProtocol.UDP else self.tcp.is_bound
         for _ in range(64):
             port = draw.randrange(EPHEMERAL_PORTS.start, EPHEMERAL_PORTS.stop)
             if not taken(port):
@@ -208,18 +199,52 @@ class SimHost(SimNode):
     # Packets
 
     def send_packet(self, packet: Packet) -> None:
-        """Send to the network, or to itself."""
+        """Send to the network, or to itself; a host that is off sends nothing."""
+        if self._is_off:
+            return
         if packet.destination[0] in self._own:
             self.loop.call_soon(self._accept, packet)
+        elif len(packet.payload) > self._path_mtu.surely_fits and packet.protocol is not IpProtocol.TCP:
+            self._send_large(packet)
         else:
             super().send_packet(packet)
 
+    def _send_large(self, packet: Packet) -> None:
+        """Cut a packet that is longer than the known path MTU, as its sender must (RFC 8200 §5) or may.
+
+        TCP is not cut: it makes its segments smaller.
+        """
+        mtu = self._mtu_to(packet.destination[0], packet.source[0])
+        if natural_length(packet) <= mtu:
+            super().send_packet(packet)
+            return
+        whole = packet.translated()
+        whole.dont_fragment = False
+        for piece in fragment_packet(whole, mtu):
+            super().send_packet(piece)
+
+    def _mtu_to(self, destination: str, source: str) -> int:
+        hop = self.next_hop(destination, source if self._has_equal_routes else "")
+        return self._path_mtu.to(destination, hop[0].link, self.loop.time()) if hop else LONGEST_PACKET
+
+    def fits_whole(self, source: str, destination: str, payload: int) -> bool:
+        """Whether a UDP datagram of so many bytes needs no fragmentation, as far as is known."""
+        headers = (IPV6_HEADER_BYTES if ":" in destination else IPV4_HEADER_BYTES) + UDP_HEADER_BYTES
+        return payload + headers <= self._mtu_to(destination, source)
+
     def receive(self, packet: Packet, port: Port) -> None:
         """Accept what is addressed to this host; drop the rest."""
-        if packet.destination[0] in self._own:
+        if self._is_off:
+            self.network.drop(packet, self.name, "the host is off")
+        elif packet.destination[0] in self._own:
             self._accept(packet)
         else:
             self.network.drop(packet, self.name, f"{packet.destination[0]} is no address of this host")
+
+    def _unroutable(self, packet: Packet) -> None:
+        super()._unroutable(packet)
+        if packet.protocol is IpProtocol.UDP:
+            self.udp.unroutable(packet)
 
     def _accept(self, packet: Packet) -> None:
         if packet.fragment is not None:
@@ -228,42 +253,38 @@ class SimHost(SimNode):
                 return
             packet = whole
         if packet.protocol is IpProtocol.UDP:
-            self._accept_udp(packet)
+            self.udp.receive(packet)
         elif packet.protocol is IpProtocol.TCP:
             self.tcp.receive(packet)
         elif packet.icmp is not None:
             self._accept_icmp(packet, packet.icmp)
-
-    def _accept_udp(self, packet: Packet) -> None:
-        address, port = packet.destination
-        transport = self._udp.get((address, port)) or self._udp.get((WILDCARDS[":" in address], port))
-        if transport is None or (transport.remote is not None and transport.remote != packet.source):
-            self.network.drop(packet, self.name, f"no UDP socket on port {port}")
-            self.send_icmp_error(IcmpType.PORT_UNREACHABLE, packet)
-            return
-        transport.deliver(packet)
 
     def _accept_icmp(self, packet: Packet, icmp: IcmpMessage) -> None:
         if icmp.type is IcmpType.ECHO_REQUEST:
             self.answer_echo(packet)
             return
         quoted = icmp.quoted
-        if quoted is None:
+        if quoted is None or not self.owns_address(quoted.source[0]):
             return
+        if icmp.type is IcmpType.FRAGMENTATION_NEEDED and icmp.mtu:
+            self._path_mtu.report(quoted.destination[0], icmp.mtu, self.loop.time())
         if quoted.protocol is IpProtocol.TCP:
             self.tcp.icmp_error(icmp)
-            return
-        transport = self._udp.get(quoted.source)
-        if transport is not None and transport.remote == quoted.destination:
-            transport.refuse()
+        elif quoted.protocol is IpProtocol.UDP:
+            self.udp.icmp_error(icmp, quoted)
+
+    # Power
 
     def power_off(self) -> None:
-        """Vanish: every socket closed, every connection dropped, nothing said to the peers."""
-        for transport in list(self._udp.values()):
-            transport.close()
+        """Vanish: sockets, connections and programs end where they are, nothing is said to the peers."""
+        self._is_off = True
+        self.udp.reset()
         if self._tcp is not None:
             self._tcp.reset()
+        self._reassembler = Reassembler()
+        for task in sorted(self._programs, key=hash):
+            task.cancel()
 
-
-def _unreachable(destination: str) -> str:
-    raise OSError(errno.ENETUNREACH, f"{os.strerror(errno.ENETUNREACH)}: {destination}")
+    def power_on(self) -> None:
+        """Come back with empty hands; somebody must start the host's programs again."""
+        self._is_off = False

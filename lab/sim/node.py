@@ -135,10 +135,13 @@ class SimNode:
         source = packet.source[0] if self._has_equal_routes else ""
         hop = self.next_hop(packet.destination[0], source)
         if hop is None:
-            self.network.drop(packet, self.name, f"no route to {packet.destination[0]}")
+            self._unroutable(packet)
             return
         port, via = hop
         self.network.transmit(packet, port, via)
+
+    def _unroutable(self, packet: Packet) -> None:
+        self.network.drop(packet, self.name, f"no route to {packet.destination[0]}")
 
     def forward(self, packet: Packet) -> None:
         """Send on a packet that is not for this node.

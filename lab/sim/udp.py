@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import enum
 import errno
 import os
 from typing import TYPE_CHECKING, Any
@@ -15,12 +16,32 @@ if TYPE_CHECKING:
     from lab.sim.host import SimHost
 
 WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - simulated sockets
+LOOPBACKS = ("127.0.0.1", "::1")
+"""Every host has them; they lead nowhere else."""
 EPHEMERAL_PORTS = range(32768, 61000)
 """Linux's default ip_local_port_range."""
+LARGEST_PAYLOAD = {False: 65_507, True: 65_527}
+"""Whether IPv6 → the bytes a datagram may have: the length that IPv4 says counts its header, too."""
+
+
+class MtuDiscovery(enum.Enum):
+    """What a socket does about the path MTU over IPv4 (the values of Linux's IP_MTU_DISCOVER).
+
+    WANT, the default there and here: datagrams that fit the known path MTU must not be fragmented on the way,
+    larger ones are by their sender. DO: larger ones are refused with EMSGSIZE. DONT: whoever finds a datagram
+    too large fragments it. Over IPv6 DONT is as WANT: only senders fragment.
+    """
+
+    DONT = 0
+    WANT = 1
+    DO = 2
 
 
 class UdpTransport(asyncio.DatagramTransport):
-    """One UDP socket. ``dscp`` and ``ttl`` of what it sends may be set (RFC 2474; IP_TTL)."""
+    """One UDP socket.
+
+    ``dscp``, ``ttl`` and ``mtu_discovery`` of what it sends may be set (IP_TOS, IP_TTL, IP_MTU_DISCOVER).
+    """
 
     def __init__(
         self,
@@ -36,10 +57,14 @@ class UdpTransport(asyncio.DatagramTransport):
         self.remote = remote
         self.dscp = 0
         self.ttl = 64
+        self.mtu_discovery = MtuDiscovery.WANT
         self._closing = False
         self._context = contextvars.copy_context()
         self._received = protocol.datagram_received
         self._fixed_source = local[0] not in WILDCARDS
+        self._is_loopback = local[0] in LOOPBACKS
+        self._v6 = ":" in local[0]
+        self._largest = LARGEST_PAYLOAD[self._v6]
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return ``sockname`` or ``peername``; there is no ``socket``, so callers skip its options."""
@@ -50,33 +75,63 @@ class UdpTransport(asyncio.DatagramTransport):
         return default
 
     def sendto(self, data: bytes, addr: tuple[Any, ...] | None = None) -> None:  # type: ignore[override]
-        """Send one datagram. Without a route the protocol hears ENETUNREACH, as from a real socket."""
+        """Send one datagram. What a real socket would refuse is told to the protocol's ``error_received``.
+
+        Raises:
+            ValueError: no address on an unconnected socket, or another than the peer's on a connected one.
+        """
         if self._closing:
             return
-        destination = self.remote if addr is None else (addr[0], addr[1])
-        if destination is None:
-            raise ValueError("sendto() needs an address on an unconnected socket")
+        remote = self.remote
+        if addr is None:
+            if remote is None:
+                raise ValueError("sendto() needs an address on an unconnected socket")
+            destination = remote
+        else:
+            destination = (addr[0], addr[1])
+            if remote is not None and destination != remote:
+                raise ValueError(f"Invalid address: must be None or {_as_sockaddr(remote)}")
+        refused = self._refusal(data, destination[0])
+        if refused:
+            self.fail(refused)
+            return
         source = self.local
         if not self._fixed_source:
             chosen = self._host.source_address_for(destination[0])
             if chosen is None:
-                self._fail(errno.ENETUNREACH)
+                self.fail(errno.ENETUNREACH)
                 return
             source = (chosen, source[1])
-        elif (":" in source[0]) != (":" in destination[0]):
-            self._fail(errno.EAFNOSUPPORT)
-            return
-        packet_id = self._host.next_packet_id()
-        self._host.send_packet(
+        host = self._host
+        host.send_packet(
             Packet(
                 IpProtocol.UDP, source, destination, bytes(data), self.ttl, self.dscp,
-                packet_id=packet_id, cause_id=self._host.handling_packet,
+                self.mtu_discovery is not MtuDiscovery.DONT and not self._v6,
+                packet_id=host.next_packet_id(), cause_id=host.handling_packet,
             )
         )  # fmt: skip
 
-    def _fail(self, number: int) -> None:
-        error = OSError(number, os.strerror(number))
-        self._host.loop.call_soon(self._protocol.error_received, error, context=self._context)
+    def _refusal(self, data: bytes, destination: str) -> int:
+        """Return the ``errno`` with which the kernel refuses to send, 0 where it does not."""
+        if (":" in destination) != self._v6:
+            return errno.EAFNOSUPPORT
+        size = len(data)
+        if size > self._largest:
+            return errno.EMSGSIZE
+        must_fit = self.mtu_discovery is MtuDiscovery.DO
+        if must_fit and not self._host.fits_whole(self.local[0], destination, size):
+            return errno.EMSGSIZE
+        if self._is_loopback and not self._host.owns_address(destination):
+            return errno.EINVAL
+        return 0
+
+    def fail(self, number: int) -> None:
+        """Report an error of that ``errno`` to the protocol."""
+        if not self._closing:
+            error = OSError(
+                number, os.strerror(number)
+            )  # the subclass of that number, ConnectionRefusedError
+            self._host.loop.call_soon(self._protocol.error_received, error, context=self._context)
 
     def deliver(self, packet: Packet) -> None:
         """Hand a datagram to the protocol, in the context that opened the socket."""
@@ -92,12 +147,6 @@ class UdpTransport(asyncio.DatagramTransport):
         finally:
             self._host.handling_packet = 0
 
-    def refuse(self) -> None:
-        """Report an ICMP port unreachable; Linux tells connected sockets alone."""
-        if self.remote is not None and not self._closing:
-            error = ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
-            self._host.loop.call_soon(self._protocol.error_received, error, context=self._context)
-
     def is_closing(self) -> bool:
         """Whether the socket was closed."""
         return self._closing
@@ -107,12 +156,16 @@ class UdpTransport(asyncio.DatagramTransport):
         if self._closing:
             return
         self._closing = True
-        self._host.release_udp(self)
+        self._host.udp.release(self)
         self._host.loop.call_soon(self._protocol.connection_lost, None, context=self._context)
 
     def abort(self) -> None:
         """Close the socket."""
         self.close()
+
+    def vanish(self) -> None:
+        """End without a word to anybody: the host lost power."""
+        self._closing = True
 
     def get_write_buffer_size(self) -> int:
         """Nothing is ever buffered here: links have the queues."""

@@ -239,7 +239,7 @@ def test_after_the_relay_closed_nothing_listens_any_more():
         assert await life.to_bob(b"hello")
 
     life.run(scenario)
-    assert life.network.host("relay")._udp == {}
+    assert life.network.host("relay").udp.bound == ()
 
 
 def test_the_same_seed_makes_the_same_events():

@@ -403,6 +403,7 @@ def test_a_host_that_vanishes_says_nothing():
         async with connection(world) as (reader, writer):
             world.network.host("server").power_off()
             await asyncio.sleep(10)
+            world.network.host("server").power_on()
             writer.write(b"are you there?")
             with pytest.raises(ConnectionResetError):
                 await reader.read()
