@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from lab.errors import TrialInvalid
+from lab.protocols.behaviour_discovery import compare
 from lab.run.certification import certify_boxes
 from lab.sim.certify import certify
 from lab.spec.find import load_topology
@@ -65,6 +66,4 @@ def test_a_shorter_lifetime_than_claimed_is_noticed():
     )
     probed = certify(dataclasses.replace(model, lifetimes=short))
     assert probed.problems == ()
-    from lab.protocols.behaviour_discovery import compare
-
     assert any("lifetime" in p or "alive" in p or "gone" in p for p in compare(probed.findings, model))
