@@ -349,6 +349,22 @@ class TestServers:
         assert compare(world.findings(), load_preset("symmetric")) == []
 
 
+def test_a_packet_that_comes_in_under_another_source_is_noted():
+    """Linux does so: if the inside host has a flow to that remote already, the remote gets another port."""
+    world = World(model_of(mapping=APDM, filtering=EIF, port_assignment=PortAssignment.RANDOM))
+    receive = world.host.receive
+    other = (SERVER_ADDRESSES[1], 3479)
+
+    def disguise(packet, port):
+        disguised = packet.translated(source=(other[0], 9)) if packet.source == other else packet
+        receive(disguised, port)
+
+    world.host.receive = disguise
+    notes = world.findings().notes
+    assert notes
+    assert set(notes) == {"a packet from 198.18.0.2:3479 came in as from 198.18.0.2:9"}
+
+
 def test_findings_are_told_in_words():
     words = probe(load_preset("symmetric")).describe()
     assert words["mapping"] == "address-and-port-dependent"

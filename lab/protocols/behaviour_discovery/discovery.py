@@ -32,7 +32,7 @@ from nat_models.model import (
     Transparency,
     Unsolicited,
 )
-from nat_models.packet import TransportAddress
+from nat_models.packet import TransportAddress, format_address
 
 SAMPLE_ORDER: Final = (0, 3, 1, 2, 5, 4, 7, 6)
 """Neighbouring local ports in an order that tells counting ports from ports at a fixed distance."""
@@ -124,6 +124,14 @@ class _Discovery:
             fragments=fragments,
             lifetimes=alive,
             refresh=refresh,
+            notes=self._notes(),
+        )
+
+    def _notes(self) -> tuple[str, ...]:
+        """Tell of rewritten sources: connection tracking does so where a packet's own flow is taken."""
+        return tuple(
+            f"a packet from {format_address(sender)} came in as from {format_address(seen)}"
+            for sender, seen in self._ground.disguised
         )
 
     async def _sample_ports(self) -> tuple[PortSample, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingType
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from nat_models.model import (
@@ -102,7 +102,8 @@ class Findings:
     refresh: Observed[Refresh] = Observed(tuple(Refresh), "not probed")
     address_rewritten: bool = False
     """MAPPED-ADDRESS differed from XOR-MAPPED-ADDRESS: something on the path rewrites addresses."""
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    """Observations that no axis has a place for, in words."""
 
     @property
     def parity_kept(self) -> bool:
@@ -131,4 +132,6 @@ class Findings:
             lines[name] = observed.describe()
         if self.lifetimes:
             lines["lifetimes"] = "; ".join(probe.describe() for probe in self.lifetimes)
+        if self.notes:
+            lines["notes"] = "; ".join(self.notes)
         return lines

@@ -97,6 +97,8 @@ class Ground:
     def __init__(self, host: ProbeHost, server: TransportAddress, other: TransportAddress) -> None:
         self.host = host
         self.server = server
+        self.disguised: list[tuple[TransportAddress, TransportAddress]] = []
+        """(sender, what it looked like): packets that came in under another source."""
         self._helpers: dict[str, ProbeSocket] = {}
         self._corners = {
             Corner.SAME: server,
@@ -123,6 +125,8 @@ class Ground:
         """
         helper = await self._helper(mapped[0])
         answer = await helper.ask(self.server, answer_from=corner, response_port=mapped[1], listener=listener)
+        if answer is not None and answer.source != self._corners[corner]:
+            self.disguised.append((self._corners[corner], answer.source))
         return answer is not None
 
     async def send_unanswered(self, socket: ProbeSocket) -> TransportAddress | None:
