@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from nat_models.mapping_entry import MappingEntry, Permit
 from nat_models.mappings import MappingTable
 from nat_models.model import NatModel
@@ -30,7 +32,7 @@ class TcpTranslator:
             DroppedError: no port is left, or the segment belongs to no session and opens none.
         """
         assert packet.tcp is not None
-        remote, flags = packet.destination, packet.tcp.flags
+        remote, flags = packet.destination, int(packet.tcp.flags)
         entry = self.table.peek(packet.source, remote, now)
         session = None if entry is None else _living(entry, remote, now)
         if entry is None or session is None:
@@ -55,7 +57,7 @@ class TcpTranslator:
             DroppedError: no mapping, its filter refuses the sender, or the segment belongs to no session.
         """
         assert packet.tcp is not None
-        remote, flags = packet.source, packet.tcp.flags
+        remote, flags = packet.source, int(packet.tcp.flags)
         entry, permit = self.table.incoming(packet.destination, remote, now)
         session = _living(entry, remote, now)
         if session is None:
@@ -79,18 +81,25 @@ class TcpTranslator:
             lifetime = self._established
         elif state is TcpState.RESET:
             lifetime = self._behaviour.rst_hold
-        session.expires = now + lifetime
+        expires = session.expires = now + lifetime
         entry.refreshed = now
-        key = self.table.permit_key(remote)
-        alike = [s.expires for r, s in entry.sessions.items() if self.table.permit_key(r) == key]
-        permit = entry.permits[key]
-        # A shared permit is not shortened: it may stand for a session of another mapping.
-        permit.expires = max(alike) if not self.table.shares_permits else max(permit.expires, *alike)
-        expires = max(s.expires for s in entry.sessions.values())
+        permit = entry.permits[self.table.permit_key(remote)]
+        if expires < permit.expires and not self.table.shares_permits:
+            # A shared permit is not shortened: it may stand for a session of another mapping.
+            permit.expires = max(s.expires for s in self._sessions_of(entry, permit))
+        else:
+            permit.expires = max(permit.expires, expires)
         if expires >= entry.expires:
             entry.expires = expires
-        else:
-            self.table.shorten(entry, expires, now)
+            return
+        longest = max(s.expires for s in entry.sessions.values())
+        if longest < entry.expires:
+            self.table.shorten(entry, longest, now)
+
+    def _sessions_of(self, entry: MappingEntry, permit: Permit) -> Iterator[TcpSession]:
+        for remote, session in entry.sessions.items():
+            if entry.permits.get(self.table.permit_key(remote)) is permit:
+                yield session
 
 
 def _living(entry: MappingEntry, remote: TransportAddress, now: float) -> TcpSession | None:

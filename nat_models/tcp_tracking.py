@@ -27,8 +27,10 @@ class TcpState(enum.Enum):
     RESET = "reset"
 
 
-_HANDSHAKE = TcpFlag.SYN | TcpFlag.ACK
-_TRACKED = TcpFlag.SYN | TcpFlag.ACK | TcpFlag.FIN
+# Plain numbers: an operation on an IntFlag costs as much as translating a whole packet.
+_FIN, _SYN, _RST, _ACK = (int(flag) for flag in (TcpFlag.FIN, TcpFlag.SYN, TcpFlag.RST, TcpFlag.ACK))
+_HANDSHAKE = _SYN | _ACK
+_TRACKED = _SYN | _ACK | _FIN
 
 
 class TcpSession:
@@ -38,8 +40,8 @@ class TcpSession:
 
     def __init__(self, now: float) -> None:
         self.expires = now
-        self.outbound = TcpFlag(0)
-        self.inbound = TcpFlag(0)
+        self.outbound = 0
+        self.inbound = 0
         self.was_reset = False
 
     @property
@@ -47,16 +49,17 @@ class TcpSession:
         """Where the connection is in its life."""
         if self.was_reset:
             return TcpState.RESET
-        if self.outbound & self.inbound & _HANDSHAKE != _HANDSHAKE:
+        both = self.outbound & self.inbound
+        if both & _HANDSHAKE != _HANDSHAKE:
             return TcpState.OPENING
-        return TcpState.CLOSING if self.outbound & self.inbound & TcpFlag.FIN else TcpState.OPEN
+        return TcpState.CLOSING if both & _FIN else TcpState.OPEN
 
-    def saw(self, flags: TcpFlag, *, outbound: bool) -> None:
+    def saw(self, flags: int, *, outbound: bool) -> None:
         """Take note of a segment's control bits."""
         if is_initial_syn(flags) and self.state in {TcpState.CLOSING, TcpState.RESET}:
             # The same endpoints connect anew (RFC 9293 §3.6.1).
-            self.outbound = self.inbound = TcpFlag(0)
-        self.was_reset = bool(flags & TcpFlag.RST)
+            self.outbound = self.inbound = 0
+        self.was_reset = flags & _RST != 0
         if outbound:
             self.outbound |= flags & _TRACKED
         else:
@@ -67,6 +70,6 @@ class TcpSession:
         self.outbound = self.inbound = _HANDSHAKE
 
 
-def is_initial_syn(flags: TcpFlag) -> bool:
-    """Whether a segment opens a connection: SYN without ACK."""
-    return bool(flags & TcpFlag.SYN) and not flags & (TcpFlag.ACK | TcpFlag.RST)
+def is_initial_syn(flags: int) -> bool:
+    """Whether a segment opens a connection: SYN without ACK or RST."""
+    return flags & (_SYN | _ACK | _RST) == _SYN

@@ -31,7 +31,7 @@ class Refusals:
         policy = self._policy(packet)
         if policy is Unsolicited.INPUT_ACCEPT:
             return self._delivered(packet, plane, reason, now)
-        is_syn = packet.tcp is not None and is_initial_syn(packet.tcp.flags)
+        is_syn = packet.tcp is not None and is_initial_syn(int(packet.tcp.flags))
         seconds = self._model.tcp.syn_hold
         if not is_syn or seconds == 0 or policy is Unsolicited.DROP:
             return DroppedError(reason, self.answer(packet))
