@@ -7,6 +7,7 @@ import asyncio
 from lab.sim.node import Port, SimNode
 from lab.spec.event import EventType
 from nat_models import Nat, NatEvent, NatEventKind, Outcome, Side
+from nat_models.model import Transparency
 from nat_models.packet import IcmpType, Packet
 
 _EVENT_TYPES = {
@@ -42,11 +43,10 @@ class SimNatBox(SimNode):
 
     def receive(self, packet: Packet, port: Port) -> None:
         """Translate, filter and forward; packets between two inside networks are only routed."""
-        if packet.ttl <= 1:
-            self.network.drop(packet, self.name, "time to live exceeded")
-            self.send_icmp_error(IcmpType.TIME_EXCEEDED, packet)
-            return
         if not port.outside and self._stays_inside(packet, port):
+            return
+        if packet.ttl <= 1 and not self._is_pinged(packet):
+            self.expire(packet)
             return
         side = Side.OUTSIDE if port.outside else Side.INSIDE
         self._apply(self.nat.handle(packet, side, self.loop.time()), packet)
@@ -57,7 +57,7 @@ class SimNatBox(SimNode):
         if destination in self._external:
             return False
         if destination in self._own:
-            if packet.icmp is not None and packet.icmp.type is IcmpType.ECHO_REQUEST:
+            if self._is_pinged(packet):
                 self.answer_echo(packet)
             else:
                 self.network.drop(packet, self.name, "addressed to the NAT box itself")
@@ -71,22 +71,53 @@ class SimNatBox(SimNode):
             self.forward(packet)
         return True
 
-    def _apply(self, outcome: Outcome, packet: Packet | None) -> None:
+    def _is_pinged(self, packet: Packet) -> bool:
+        is_request = packet.icmp is not None and packet.icmp.type is IcmpType.ECHO_REQUEST
+        return is_request and packet.destination[0] in self._own
+
+    def send_icmp_error(self, kind: IcmpType, about: Packet, mtu: int = 0) -> None:
+        """Report on ``about`` to its sender, in the addresses that the sender knows.
+
+        A packet is found too big for a link when it has been translated already: the box translates the
+        report back (RFC 5508 REQ-4 and REQ-5 say so of reports from beyond it).
+        """
+        error = self.icmp_error(kind, about, mtu)
+        if error is None:
+            return
+        if about.source[0] in self._external:
+            self._apply(self.nat.handle(error, Side.OUTSIDE, self.loop.time()), error, forwards=False)
+        elif mtu and self._came_in_translated(about):
+            self._apply(self.nat.handle(error, Side.INSIDE, self.loop.time()), error, forwards=False)
+        else:
+            self.send_packet(error)
+
+    def _came_in_translated(self, packet: Packet) -> bool:
+        if packet.is_ipv6 or self.nat.model.transparency is not Transparency.TRANSLATE:
+            return False
+        back = self.next_hop(packet.source[0])
+        return back is not None and back[0].outside
+
+    def _apply(self, outcome: Outcome, packet: Packet | None, *, forwards: bool = True) -> None:
+        """Carry out what the engine said of ``packet``, or (None) of its own accord."""
         for event in outcome.events:
             self._report(event, packet)
-        if outcome.reason and packet is not None and not outcome.reason.startswith("held:"):
-            self.network.drop(packet, self.name, outcome.reason)
+        if outcome.reason and not outcome.reason.startswith("held:"):
+            self._drop(packet, outcome.reason)
         for emission in outcome.packets:
             onward = emission.packet
             if not onward.packet_id:
                 onward.packet_id = self.next_packet_id()
-            if packet is None or onward.packet_id != packet.packet_id:
-                self.send_packet(onward)
-                continue
-            if onward is packet:
-                onward = packet.translated()
-            onward.ttl = packet.ttl - 1
+            elif forwards:
+                if onward is packet:
+                    onward = packet.translated()
+                onward.ttl -= 1
             self.send_packet(onward)
+
+    def _drop(self, packet: Packet | None, reason: str) -> None:
+        if packet is not None:
+            self.network.drop(packet, self.name, reason)
+        else:
+            self.network.emit(EventType.PACKET_DROPPED, node=self.name, reason=reason, packet="")
 
     def _report(self, event: NatEvent, packet: Packet | None) -> None:
         self.network.emit(

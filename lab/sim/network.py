@@ -13,6 +13,7 @@ from lab.sim.nat_box import SimNatBox
 from lab.sim.node import Hop, Port, SimNode, SimRouter
 from lab.sim.segments import Segments
 from lab.spec.event import Event, EventType, JsonValue
+from lab.spec.impairment_options import describe_impairment
 from lab.spec.network import Interface, Network, Node, NodeKind
 from lab.spec.seeds import derive_seed, stream
 from nat_models.packet import IcmpType, Packet
@@ -61,6 +62,7 @@ class SimNetwork:
         self.packets_sent = 0
         self._run_seed = run_seed
         self._trial_key = trial_key
+        self._names = {name.lower(): addresses for name, addresses in spec.dns.items()}
         self.directions = self._make_directions()
         self.nodes: dict[str, SimNode] = {}
         for node in spec.nodes.values():
@@ -107,9 +109,8 @@ class SimNetwork:
         Raises:
             socket.gaierror: the name does not exist, or has no address of that family.
         """
-        addresses = (
-            [name] if _is_address(name) else sorted(self.spec.dns.get(name, ()), key=lambda a: ":" in a)
-        )
+        known = self._names.get(name.lower().removesuffix("."), ())
+        addresses = [name] if _is_address(name) else sorted(known, key=lambda a: ":" in a)
         wanted = [a for a in addresses if not family or (":" in a) == (family == socket.AF_INET6)]
         if not wanted:
             raise socket.gaierror(socket.EAI_NONAME, f"no such name in this network: {name}")
@@ -159,16 +160,25 @@ class SimNetwork:
         """Change both directions of a link from now on; packets in flight are not touched."""
         for direction, impairment in zip(self._both(label), (forward, backward), strict=True):
             direction.change(impairment, self.loop.time())
+        link = self.spec.links[label]
+        for end in (link.a, link.b):
+            host = self.nodes.get(end)
+            if isinstance(host, SimHost):
+                host.note_link_mtus()
+        settings = {link.a: describe_impairment(forward), link.b: describe_impairment(backward)}
+        self.emit(EventType.LINK_CHANGED, link=label, settings={**settings})
 
     def cut(self, label: str) -> None:
         """Drop everything on a link, both ways, until healed."""
         for direction in self._both(label):
             direction.cut()
+        self.emit(EventType.LINK_CHANGED, link=label, settings="cut")
 
     def heal(self, label: str) -> None:
         """Undo :meth:`cut`."""
         for direction in self._both(label):
             direction.heal()
+        self.emit(EventType.LINK_CHANGED, link=label, settings="healed")
 
     def _both(self, label: str) -> tuple[LinkDirection, LinkDirection]:
         link = self.spec.links[label]

@@ -149,31 +149,43 @@ class SimNode:
         TTL down by one, ICMP time exceeded at zero (RFC 1812 §5.3.1).
         """
         if packet.ttl <= 1:
-            self.network.drop(packet, self.name, "time to live exceeded")
-            self.send_icmp_error(IcmpType.TIME_EXCEEDED, packet)
+            self.expire(packet)
             return
         onward = packet.translated()
         onward.ttl = packet.ttl - 1
         self.send_packet(onward)
 
+    def expire(self, packet: Packet) -> None:
+        """Drop a packet whose TTL has run out, and tell its sender."""
+        self.network.drop(packet, self.name, "time to live exceeded")
+        self.send_icmp_error(IcmpType.TIME_EXCEEDED, packet)
+
     def send_icmp_error(self, kind: IcmpType, about: Packet, mtu: int = 0) -> None:
-        """Report on ``about`` to its sender, unless it is itself an ICMP error (RFC 1122 §3.2.2)."""
+        """Report on ``about`` to its sender, where that is allowed and there is a way to it."""
+        error = self.icmp_error(kind, about, mtu)
+        if error is not None:
+            self.send_packet(error)
+
+    def icmp_error(self, kind: IcmpType, about: Packet, mtu: int = 0) -> Packet | None:
+        """Return a report on ``about`` to its sender.
+
+        None where there is to be none: about an ICMP error, or any fragment but the first (RFC 1122 §3.2.2);
+        or where there is no route to the sender.
+        """
         if about.icmp is not None and about.icmp.is_error:
-            return
+            return None
         if about.fragment is not None and about.fragment.offset:
-            return
+            return None
         source = self.source_address_for(about.source[0])
         if source is None:
-            return
-        self.send_packet(
-            Packet(
-                IpProtocol.ICMP,
-                (source, 0),
-                (about.source[0], 0),
-                icmp=IcmpMessage(kind, about, mtu),
-                packet_id=self.next_packet_id(),
-                cause_id=about.packet_id,
-            )
+            return None
+        return Packet(
+            IpProtocol.ICMP,
+            (source, 0),
+            (about.source[0], 0),
+            icmp=IcmpMessage(kind, about, mtu),
+            packet_id=self.next_packet_id(),
+            cause_id=about.packet_id,
         )
 
     def answer_echo(self, packet: Packet) -> None:
