@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import aioice
 from aioice.candidate import Candidate
@@ -16,11 +16,12 @@ from lab.roles.endpoint.config import EndpointConfig
 from lab.roles.endpoint.media import encode_media, parse_media_untrusted
 from lab.spec.command import CandidatePolicy, MediaPlan
 from lab.spec.event import EventType, JsonValue
-from nat_models.packet import TransportAddress
+from nat_models.packet import TransportAddress, format_address
 
 if TYPE_CHECKING:
     from lab.roles.context import RoleContext
 
+SERVER_UNREACHABLE: Final = 701
 _SHOWN_STATES = frozenset({"IN_PROGRESS", "SUCCEEDED", "FAILED"})
 
 
@@ -113,6 +114,7 @@ class IceCall:
             self._emit(
                 EventType.ICE_CANDIDATE, side="local", **_describe(candidate), priority=candidate.priority
             )
+        self._report_silent_servers(connection)
         types: list[JsonValue] = [*sorted({c.type for c in connection.local_candidates})]
         self._emit(
             EventType.ICE_GATHERED,
@@ -120,6 +122,19 @@ class IceCall:
             types=types,
             seconds=_elapsed(self._loop, started),
         )
+
+    def _report_silent_servers(self, connection: aioice.Connection) -> None:
+        """Report servers that gave no candidate, by the code that browsers use (W3C WebRTC §4.8.2)."""
+        types = {candidate.type for candidate in connection.local_candidates}
+        for scheme, server, wanted in (
+            ("stun", connection.stun_server, "srflx"),
+            ("turn", connection.turn_server, "relay"),
+        ):
+            asked = server is not None and (scheme == "turn" or "host" in types)
+            if asked and wanted not in types:
+                assert server is not None
+                url = f"{scheme}:{format_address(server)}"
+                self._emit(EventType.ICE_CANDIDATE_ERROR, code=SERVER_UNREACHABLE, url=url)
 
     # Checking
 
