@@ -7,11 +7,12 @@ import contextvars
 import errno
 import random
 from collections.abc import Callable, Coroutine, Sequence
+from ssl import SSLError
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lab.sim.current import on_host
 from lab.sim.fragmentation import Reassembler, fragment_packet, natural_length
-from lab.sim.node import Port, SimNode
+from lab.sim.node import Port, SimNode, family_of
 from lab.sim.path_mtu import LONGEST_PACKET, PathMtu
 from lab.sim.tcp_stack import TcpStack
 from lab.sim.tls import start_tls, wrap_client, wrap_server
@@ -117,6 +118,8 @@ class SimHost(SimNode):
         Raises:
             socket.gaierror: the name does not exist, or has no address of that family.
         """
+        if name == "localhost":
+            return [address for address in LOOPBACKS if family in {0, family_of(address)}]
         return self.network.resolve(name, family)
 
     async def open_datagram(
@@ -161,12 +164,28 @@ class SimHost(SimNode):
         ssl: ssl.SSLContext | bool | None,
         server_hostname: str | None,
         local: TransportAddress | None,
+        family: int = 0,
     ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
         """Connect by TCP or TLS; see ``VirtualLoop.create_connection``."""
-        address = ((await self.resolve(remote[0]))[0], check_port(remote[1]))
-        if ssl is None or ssl is False:
-            return await self.tcp.connect(protocol_factory, address, local)
-        return await wrap_client(self, protocol_factory, address, local, ssl, server_hostname or remote[0])
+        port = check_port(remote[1])
+        if local is not None and local[0]:
+            local = ((await self.resolve(local[0], family))[0], local[1])
+            family = family_of(local[0])
+        failures: list[OSError] = []
+        for address in await self.resolve(remote[0], family):
+            try:
+                if ssl is None or ssl is False:
+                    return await self.tcp.connect(protocol_factory, (address, port), local)
+                return await wrap_client(
+                    self, protocol_factory, (address, port), local, ssl, server_hostname or remote[0]
+                )
+            except SSLError:
+                raise  # somebody answered: no other address is asked
+            except OSError as error:
+                failures.append(error)
+        if len(failures) == 1:
+            raise failures[0]
+        raise OSError(f"Multiple exceptions: {', '.join(str(error) for error in failures)}")
 
     async def open_server(
         self,
@@ -178,7 +197,8 @@ class SimHost(SimNode):
         backlog: int,
     ) -> asyncio.AbstractServer:
         """Listen by TCP or TLS; see ``VirtualLoop.create_server``."""
-        hosts = [host] if isinstance(host, str) and host else list(host or [WILDCARDS[0]])
+        wanted = [host] if isinstance(host, str) and host else list(host or WILDCARDS)
+        hosts = list(dict.fromkeys([address for name in wanted for address in await self.resolve(name)]))
         factory = protocol_factory if ssl is None else wrap_server(self, protocol_factory, ssl)
         return self.tcp.listen(factory, hosts, check_port(port), backlog)
 
