@@ -23,10 +23,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from lab.errors import TrialInvalid
-from lab.sim.current import current_host
+from lab.sim.current import current_host, host_of
 
 if TYPE_CHECKING:
     import ssl
+
+    from lab.sim.host import SimHost
 
 T = TypeVar("T")
 
@@ -53,6 +55,12 @@ class SerialTask(asyncio.Task[T]):
     """A task hashed by its serial number, so that the sets that ``asyncio.wait`` returns have one order."""
 
     _serial: int
+    _host: SimHost | None
+
+    @property
+    def host_name(self) -> str:
+        """The host that it is a program of, empty for the scenario's own."""
+        return "" if self._host is None else self._host.name
 
     def __hash__(self) -> int:
         return self._serial
@@ -84,7 +92,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._serial = 0
         self._object_serial = 0
         self._cancelled_timers = 0
-        self._tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+        self._tasks: weakref.WeakSet[SerialTask[Any]] = weakref.WeakSet()
         """Every task of this loop: asyncio's own set has those of loops of earlier trials, too."""
         self._running = False
         self._stopping = False
@@ -287,6 +295,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             task.set_name(name)
         return task
 
+    def tasks(self) -> list[SerialTask[Any]]:
+        """Return the tasks of this loop that exist still, oldest first."""
+        return sorted(self._tasks, key=hash)
+
     # Errors
 
     def get_debug(self) -> bool:
@@ -487,6 +499,7 @@ def _new_task(
     # The serial must exist before Task.__init__ adds the task to asyncio's set of all tasks, which hashes it.
     task: SerialTask[T] = SerialTask.__new__(SerialTask)
     task._serial = serial  # noqa: SLF001 - ours
+    task._host = host_of(context)  # noqa: SLF001 - ours
     task.__init__(coro, loop=loop, context=context)  # type: ignore[misc]
     return task
 

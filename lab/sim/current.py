@@ -29,6 +29,11 @@ def current_host() -> SimHost:
     return host
 
 
+def host_of(context: contextvars.Context | None = None) -> SimHost | None:
+    """Return the host on which code in ``context`` (None: the running code) runs, if on any."""
+    return _HOST.get(None) if context is None else context.get(_HOST)
+
+
 @contextmanager
 def on_host(host: SimHost) -> Iterator[None]:
     """Make ``host`` the current host within the block."""

@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import cast
+from functools import partial
+from typing import Any, cast
 
 from lab.errors import TrialInvalid, UsageError
 from lab.handle import Lab
 from lab.roles.catalogue import CommandedRole, make_role
 from lab.sim.capture import Capture
 from lab.sim.clock import VirtualLoop
+from lab.sim.failures import FailureReporter
 from lab.sim.host import SimHost
 from lab.sim.nat_box import SimNatBox
 from lab.sim.network import SimNetwork
 from lab.sim.rebind import aioice_on_simulated_hosts
+from lab.spec.command import decode_command
 from lab.spec.event import Event, EventType
 from lab.spec.impairment import Impairment
 from lab.spec.network import Network
@@ -31,6 +34,8 @@ class SimLab(Lab):
         self.simulated = network
         network.listener = self.observe
         self._commanded: dict[str, CommandedRole] = {}
+        self._programs: dict[str, asyncio.Task[None]] = {}
+        self.failures = FailureReporter(network)
 
     @property
     def events(self) -> Sequence[Event]:
@@ -42,7 +47,7 @@ class SimLab(Lab):
         return self.simulated.random("scenario", purpose)
 
     async def start_roles(self) -> None:
-        """Start the programs of all hosts, and wait until those that take commands are ready."""
+        """Start the programs of all hosts, and wait until those that take commands are ready, or failed."""
         for name, node in self.network.nodes.items():
             if not node.role or not isinstance(self.simulated.nodes.get(name), SimHost):
                 continue
@@ -50,20 +55,24 @@ class SimLab(Lab):
             role = make_role(node, self.network, host)
             if hasattr(role, "handle"):
                 self._commanded[name] = cast(CommandedRole, role)
-            host.start(role.run(), name=f"{node.role} on {name}").add_done_callback(self._role_ended)
-        for commanded in self._commanded.values():
-            await commanded.ready.wait()
+            self._programs[name] = host.start(role.run(), name=node.role)
+            self._programs[name].add_done_callback(partial(self._role_ended, name))
+        for name, commanded in self._commanded.items():
+            if not commanded.ready.is_set():
+                await _first_of(commanded.ready.wait(), self._programs[name])
 
-    def _role_ended(self, task: asyncio.Task[None]) -> None:
+    def _role_ended(self, node: str, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.simulated.emit(
-                EventType.ROLE_FAILED, node=task.get_name(), error=f"{type(error).__name__}: {error}"
-            )
+            self.failures.report(node, error, program=task.get_name())
 
     def _send(self, node: str, encoded: bytes) -> None:
         role = self._commanded.get(node)
         if role is None:
             raise UsageError(f"{node} takes no commands")
+        if _was_broken_off(self._programs[node]):
+            call = decode_command(encoded).call
+            self.simulated.emit(EventType.ROLE_FAILED, node=node, call=call, error="its program has ended")
+            return
         self.simulated.host(node).call_soon(role.handle, encoded)
 
     def _set_link(self, label: str, forward: Impairment, backward: Impairment) -> None:
@@ -110,6 +119,7 @@ def simulate(
         except TrialInvalid as error:
             invalid = str(error)
         finally:
+            lab.failures.report_abandoned()
             reason = invalid or "scenario done"
             network.emit(
                 EventType.TRIAL_ENDED, reason=reason, events=loop.events_run, packets=network.packets_sent
@@ -119,6 +129,17 @@ def simulate(
             network.power_off()
             loop.close()
     return events, invalid
+
+
+async def _first_of(step: Coroutine[Any, Any, object], other: asyncio.Task[None]) -> None:
+    """Wait for a step, unless the task ends before it."""
+    waiting = asyncio.ensure_future(step)
+    await asyncio.wait({waiting, other}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+
+
+def _was_broken_off(task: asyncio.Task[None]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
 
 
 async def _play(lab: SimLab, scenario: Callable[[Lab], Awaitable[None]]) -> None:

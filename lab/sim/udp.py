@@ -141,9 +141,8 @@ class UdpTransport(asyncio.DatagramTransport):
         try:
             self._context.run(self._received, packet.payload, _as_sockaddr(packet.source))
         except Exception as error:  # noqa: BLE001 - as asyncio does: report, keep the socket
-            self._host.loop.call_exception_handler(
-                {"message": "datagram_received failed", "exception": error}
-            )
+            report = self._host.loop.call_exception_handler
+            self._context.run(report, {"message": "datagram_received", "exception": error})
         finally:
             self._host.handling_packet = 0
 

@@ -50,7 +50,7 @@ class EventType(enum.StrEnum):
     TURN_ALLOCATED = "turn.allocated"  # client, relayed, lifetime, transport
     TURN_REFUSED = "turn.refused"  # client, method, code, reason
     TURN_EXPIRED = "turn.expired"  # what (allocation, permission, channel), client, peer
-    ROLE_FAILED = "role.failed"  # error
+    ROLE_FAILED = "role.failed"  # error, program (its name, or the callback that failed)
     COMMAND = "command"  # the encoded command
 
 

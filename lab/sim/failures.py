@@ -1,0 +1,62 @@
+"""Exceptions that no program handles, as ``role.failed`` events: nothing that goes wrong is lost.
+
+asyncio reports three kinds. What a callback raises is reported when it happens. A task that ends with an
+exception nobody fetches is reported when its memory is freed: that moment depends on the garbage collector,
+so these are told at the end of the trial, in the order in which the tasks were made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from lab.sim.clock import SerialTask
+from lab.sim.current import host_of
+from lab.spec.event import EventType
+
+if TYPE_CHECKING:
+    from lab.sim.network import SimNetwork
+
+
+class FailureReporter:
+    """Hears of the unhandled exceptions of one trial from the moment it is made."""
+
+    def __init__(self, network: SimNetwork) -> None:
+        self._network = network
+        self._abandoned: dict[int, SerialTask[Any]] = {}
+        network.loop.set_exception_handler(self._hear)
+
+    def _hear(self, _loop: object, context: dict[str, Any]) -> None:
+        task, error = context.get("task"), context.get("exception")
+        if isinstance(task, SerialTask):
+            if task.done():  # not so when it was freed before its end, which is as much the collector's doing
+                self._abandoned[hash(task)] = task
+        elif error is not None:
+            self.report(_host_in(context), error, program=str(context.get("message", "")))
+
+    def report_abandoned(self) -> None:
+        """Report the tasks that failed and were not asked about it, until now."""
+        for task in self._network.loop.tasks():
+            if _has_unseen_error(task):
+                self._abandoned[hash(task)] = task
+        for _, task in sorted(self._abandoned.items()):
+            if (error := task.exception()) is not None:
+                self.report(task.host_name, error, program=task.get_name())
+        self._abandoned.clear()
+
+    def report(self, node: str, error: BaseException, *, program: str) -> None:
+        """Record that a program of a node failed."""
+        self._network.emit(
+            EventType.ROLE_FAILED, node=node, error=f"{type(error).__name__}: {error}", program=program
+        )
+
+
+def _has_unseen_error(task: asyncio.Task[Any]) -> bool:
+    # asyncio's own note of whether to complain when the task is freed; reading exception() would clear it.
+    return task.done() and bool(task._log_traceback)  # noqa: SLF001
+
+
+def _host_in(context: dict[str, Any]) -> str:
+    handle = context.get("handle")
+    host = host_of(None if handle is None else handle._context)  # noqa: SLF001 - asyncio gives it no public name
+    return "" if host is None else host.name
