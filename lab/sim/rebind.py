@@ -7,6 +7,7 @@ silent leak of the real world into a run.
 
 from __future__ import annotations
 
+import errno
 import random
 import string
 from collections.abc import Iterator
@@ -68,8 +69,27 @@ def _virtual_time() -> float:
     return current_host().loop.time()
 
 
-async def _no_multicast() -> aioice.mdns.MDnsProtocol:
-    raise OSError("multicast DNS is not modelled: signal addresses, not .local names")
+class _NoMulticast:
+    """aioice's mDNS on a network without multicast: no name is ever resolved (and nothing waits for it)."""
+
+    async def resolve(self, hostname: str, timeout: float | None = 1.0) -> str | None:
+        """Return None, as aioice's own does where the multicast group cannot be joined."""
+        return None
+
+    async def publish(self, hostname: str, addr: str) -> None:
+        """Refuse to publish a name.
+
+        Raises:
+            OSError: always.
+        """
+        raise OSError(errno.EADDRNOTAVAIL, "no multicast here: signal addresses, not .local names")
+
+    async def close(self) -> None:
+        """Do nothing: there is no socket."""
+
+
+async def _no_multicast() -> _NoMulticast:
+    return _NoMulticast()
 
 
 class _PerHost:

@@ -34,7 +34,7 @@ class EventType(enum.StrEnum):
     SIGNAL_SENT = "signal.sent"  # kind, to
     SIGNAL_RECEIVED = "signal.received"  # kind, from
     ICE_GATHERING = "ice.gathering"  # policy, stun, turn, transport
-    ICE_CANDIDATE = "ice.candidate"  # side, type, address, priority, related
+    ICE_CANDIDATE = "ice.candidate"  # side, type, address, priority, related; or side, address, problem
     ICE_CANDIDATE_ERROR = "ice.candidate_error"  # code (701: the server did not answer), url
     ICE_GATHERED = "ice.gathered"  # count, types, seconds
     ICE_CHECKING = "ice.checking"  # controlling, pairs

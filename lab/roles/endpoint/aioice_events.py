@@ -16,6 +16,7 @@ from aioice.candidate import Candidate
 
 _STATE_CHANGE: Final = "%s Check %s %s -> %s"
 _NOMINATING: Final = "%s Check %s nominating pair"
+_UNRESOLVED: Final = '%s Remote candidate "%s" could not be resolved'
 
 
 class CandidatePair(Protocol):
@@ -35,6 +36,9 @@ class CheckObserver(Protocol):
     def nominating(self, pair: CandidatePair) -> None:
         """Note that the controlling side asks for this pair (RFC 8445 §8.1.1)."""
 
+    def unresolved(self, name: str) -> None:
+        """Note that the peer's candidate with this .local name is left out: nobody answers for it."""
+
 
 class _Tap(logging.Handler):
     def __init__(self) -> None:
@@ -43,6 +47,7 @@ class _Tap(logging.Handler):
         self._readers: dict[str, Callable[[CheckObserver, tuple[Any, ...]], None]] = {
             _STATE_CHANGE: lambda observer, args: observer.check_changed(args[1], args[2].name, args[3].name),
             _NOMINATING: lambda observer, args: observer.nominating(args[1]),
+            _UNRESOLVED: lambda observer, args: observer.unresolved(args[1]),
         }
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -183,6 +183,11 @@ class IceCall:
         local, remote = _describe(pair.local_candidate), _describe(pair.remote_candidate)
         self._emit(EventType.ICE_NOMINATED, local=local, remote=remote)
 
+    def unresolved(self, name: str) -> None:
+        """Record a candidate of the peer's that is left out (called by the log tap)."""
+        problem = "its name was not resolved: nobody answers multicast DNS"
+        self._emit(EventType.ICE_CANDIDATE, side="remote", address=name, problem=problem)
+
     def _report_validated(self) -> None:
         pairs: list[JsonValue] = [[local, remote] for local, remote in sorted(self._validated)]
         self._emit(EventType.ICE_VALIDATED, pairs=pairs)
