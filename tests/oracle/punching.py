@@ -13,6 +13,7 @@ from lab.sim.network import SimNetwork
 from lab.sim.rebind import aioice_on_simulated_hosts
 from lab.spec.find import load_topology
 from lab.spec.network import Network
+from lab.spec.roles import STUN_PORT, TURN_TCP_PORT, TURN_TLS_PORT
 from nat_models.model import NatModel
 
 SERVERS = ("relay", "stun")
@@ -70,7 +71,7 @@ async def _both(simulated, turn_for, transports, attempts):
             await role.ready.wait()
     relay = simulated.host("relay").addresses[0]
     stun = simulated.host("stun" if "stun" in network.nodes else "relay").addresses[0]
-    ports = {"udp": 3478, "tcp": 3478, "tls": 443}
+    ports = {"udp": STUN_PORT, "tcp": TURN_TCP_PORT, "tls": TURN_TLS_PORT}
     servers = TurnServers(
         addresses={t: (relay, ports[t]) for t in transports}, username=USERNAME, password=PASSWORD
     )
@@ -79,7 +80,7 @@ async def _both(simulated, turn_for, transports, attempts):
     for side in ("alice", "bob"):
         config = PuncherConfig(
             caller=side == "alice",
-            stun=(stun, 3478),
+            stun=(stun, STUN_PORT),
             turn=servers if side in turn_for else None,
             attempts=attempts,
         )

@@ -4,6 +4,7 @@ docs/paths.md states the model and the rules. :func:`predict` gives the set of c
 work, :func:`explain` the reasons in words.
 """
 
+from lab.measure.predict.from_network import predict_call
 from lab.measure.predict.network import (
     NO_RELAY,
     CandidateType,
@@ -29,6 +30,7 @@ __all__ = [
     "explain",
     "pair_words",
     "predict",
+    "predict_call",
     "sorted_pairs",
     "why_not_direct",
 ]

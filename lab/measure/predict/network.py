@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
 from lab.errors import Problem, UsageError
+from lab.protocols.turn_server import PermissionKey
 from nat_models.model import FirewallRule, NatModel, Transparency
 
 
@@ -21,13 +22,6 @@ class CandidateType(enum.StrEnum):
 
 Pair = tuple[CandidateType, CandidateType]
 """(type of alice's address as bob sees it, type of bob's address as alice sees it)."""
-
-
-class PermissionKey(enum.Enum):
-    """What a TURN permission names: the address alone (RFC 8656 §9), or, wrongly, address and port."""
-
-    IP = "ip"
-    IP_PORT = "ip-port"
 
 
 class PresentFor(enum.Flag):
@@ -94,6 +88,16 @@ class RelayPlacement:
         ways += [("tcp", port) for port in (*self.tcp_ports, *self.tls_ports)]
         return any(peer.permits(protocol, port, self.address) for protocol, port in ways)
 
+
+__all__ = [
+    "NO_RELAY",
+    "CandidateType",
+    "Pair",
+    "PeerNetwork",
+    "PermissionKey",
+    "PresentFor",
+    "RelayPlacement",
+]
 
 NO_RELAY = RelayPlacement()
 

@@ -16,7 +16,7 @@ from lab.measure.predict.network import (
     PresentFor,
     RelayPlacement,
 )
-from lab.measure.predict.rules import Finding, Port, findings
+from lab.measure.predict.rules import Finding, Port, findings, not_introduced
 from lab.measure.predict.view import View, known_type, view_of_peer, view_of_relay
 from nat_models.model import Hairpinning, NatModel, Transparency
 
@@ -171,6 +171,11 @@ class _Plan:
         reason = self._kept_apart()
         for pair, finding in _typed(*views):
             yield pair, Finding(reason) if reason else finding
+        if len(self._shared) == 1 and self._shared[0].hairpinning is Hairpinning.INTERNAL_SOURCE:
+            # A box that hairpins with the inside source shows each side the other's address in there.
+            outside = [self._view(name, self._between(name)) for name in ("alice", "bob")]
+            blocked = reason or not_introduced(*views, *outside)
+            yield (CandidateType.PEER_REFLEXIVE, CandidateType.PEER_REFLEXIVE), Finding(blocked)
 
     def _inside_view(self, name: str, layers: Sequence[NatModel]) -> View:
         translates = PeerNetwork(layers=tuple(layers)).translates
@@ -232,7 +237,7 @@ def _typed(x: View, y: View) -> Iterator[tuple[Pair, Finding]]:
 def _exists(view: View, port: Port) -> bool:
     if port is Port.KNOWN:
         return view.known is not None
-    return bool(view.moves) or view.known is None
+    return bool(view.moves) or view.diverts or view.known is None
 
 
 def _type(view: View, port: Port) -> CandidateType:

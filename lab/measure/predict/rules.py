@@ -78,7 +78,7 @@ def known_to_known(x: View, y: View) -> Finding:
 def known_to_fresh(x: View, y: View) -> Finding:
     """``y`` sends from a fresh port to the known address of ``x``, which lets it in and answers by it."""
     if not y.moves:
-        return Finding(f"{y.name} has one port for all destinations")
+        return _known_to_diverted(x, y)
     if x.deaf_to_fresh:
         return Finding(f"{y.moves}, which {x.name} cannot know, and {x.deaf_to_fresh}")
     if x.moves and x.no_reply_reuse:
@@ -86,11 +86,20 @@ def known_to_fresh(x: View, y: View) -> Finding:
     return POSSIBLE
 
 
+def _known_to_diverted(x: View, y: View) -> Finding:
+    """``y`` has one port for all but a peer whose packet came too early and was taken by the box itself."""
+    if not y.diverts or x.moves:
+        return Finding(f"{y.name} has one port for all destinations")
+    if x.deaf_to_fresh:
+        return Finding(f"{y.name}'s port moves if {x.name} sends first, and {x.deaf_to_fresh}")
+    return Finding(first=x.name)
+
+
 def fresh_to_fresh(x: View, y: View) -> Finding:
     """Both send from ports nobody was told: one is learned on a known port, its answer tells the other."""
-    for side in (x, y):
+    for side, other in ((x, y), (y, x)):
         if not side.moves:
-            return Finding(f"{side.name} has one port for all destinations")
+            return _fresh_to_diverted(other, side)
     if not x.no_reply_reuse and not y.no_reply_reuse:
         return Finding(f"{x.name} and {y.name} both answer by the known port that a packet came in on")
     if x.no_reply_reuse and y.no_reply_reuse:
@@ -101,6 +110,16 @@ def fresh_to_fresh(x: View, y: View) -> Finding:
     if reuser.fresh_deaf_to_fresh:
         return Finding(f"{table.moves}, and {reuser.fresh_deaf_to_fresh}")
     return _against_earlier_flow(table, reuser)
+
+
+def _fresh_to_diverted(mover: View, fixed: View) -> Finding:
+    if not fixed.diverts_heard or not mover.moves:
+        return Finding(f"{fixed.name} has one port for all destinations")
+    if mover.never_settles:
+        return Finding(f"{mover.moves}, and {mover.no_reply_reuse}")
+    if blocked := fixed.deaf_to_fresh or mover.fresh_deaf_to_fresh:
+        return Finding(f"{fixed.name}'s port moves if {mover.name} sends first, and {blocked}")
+    return Finding(first=mover.name)
 
 
 def _fresh_to_fresh_by_rule(x: View, y: View) -> Finding:
@@ -123,12 +142,13 @@ def _against_earlier_flow(table: View, reuser: View) -> Finding:
     sends to the fresh one from. If the known port lets it in first, the flow is bound to the known port for
     good.
     """
-    if not reuser.existing_flow_first or table.per_remote_port or reuser.deaf_to_fresh:
+    answers_differ = table.per_remote_port or table.answers_apart
+    if not reuser.existing_flow_first or answers_differ or reuser.deaf_to_fresh:
         return POSSIBLE
     if not table.deaf_to_strangers:
         return Finding(first=reuser.name)
-    if reuser.deaf_to_strangers:
-        # What table sends too early opens its own filter and is lost at the other.
+    if reuser.deaf_before_flow:
+        # What table sends too early opens its own filter and is lost before it binds anything.
         return Finding(first=table.name)
     return Finding(f"{table.name} must send first to open its filter, which binds {reuser.name}'s answers")
 
@@ -146,6 +166,27 @@ def _towards_unknown(x: View, y: View) -> Mapping[PortPair, Finding]:
     )
     found[Port.FRESH, Port.FRESH] = _answered_elsewhere(x, y) if answers_elsewhere else _no_fresh(y)
     return found
+
+
+def not_introduced(x: View, y: View, x_outside: View, y_outside: View) -> str:
+    """Return why two sides do not meet inside a network after their box turned a packet round.
+
+    ``x`` and ``y`` are seen from within that network, ``x_outside`` and ``y_outside`` from outside its box.
+    The packet must pass the box's filter from one side to the other's known port; then it comes, like the
+    answer to it, from an address that the receiver has never sent to.
+    """
+    for side in (x, y):
+        if side.silent or side.deaf_to_strangers:
+            return side.silent or side.deaf_to_strangers
+        if side.known is not None:
+            return f"{side.name}'s address in the network they share is known"
+    if x.never_settles and y.never_settles:
+        return f"{x.moves}, and {y.moves}: each new port is answered by another new port, without end"
+    refused = [
+        there.deaf_to_fresh if here.moves else there.deaf_to_known
+        for here, there in ((x_outside, y_outside), (y_outside, x_outside))
+    ]
+    return refused[0] if all(refused) else ""
 
 
 def _no_fresh(y: View) -> Finding:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lab.measure.predict.network import CandidateType, PeerNetwork, PermissionKey, RelayPlacement
-from nat_models.model import Filtering, FilterScope, Mapping, NatModel, ReplyReuse, Transparency
+from nat_models.model import Filtering, FilterScope, Mapping, NatModel, ReplyReuse, Transparency, Unsolicited
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,14 @@ class View:
     """Whether what comes in on a fresh port from another port of the other is answered by a third one."""
     no_reply_reuse: str = ""
     """Why an answer to a packet that came in by one port leaves by another."""
+    answers_apart: bool = False
+    """Whether an answer to what came in on the known port leaves by a port that nothing else leaves by.
+
+    So it does where one box reuses the port a packet came in on, and a box behind it does not."""
+    diverts: bool = False
+    """Whether a packet that the known port refused moves later ones to its sender to a fresh port."""
+    diverts_heard: bool = False
+    """Whether it does so even after it let a later packet of the same sender in (reply reuse off)."""
     existing_flow_first: bool = False
     """Whether a flow that the peer opened itself decides by which port it answers, once there is one."""
     deaf_to_strangers: str = ""
@@ -70,6 +78,11 @@ def view_of_peer(
     ]
     movers = [box for box in boxes if box.mapping is not Mapping.ENDPOINT_INDEPENDENT]
     first_mover = boxes.index(movers[0]) if movers else len(boxes)
+    diverters = [
+        box
+        for level, box in enumerate(boxes)
+        if box.diverts and all(outer.admits_all for outer in boxes[level + 1 :])
+    ]
     return View(
         name=name,
         known=known,
@@ -92,6 +105,9 @@ def view_of_peer(
         # A peer's own packet leaves the boxes behind the first mover from an internal endpoint of their own,
         # so that the flow it opens there is not the one an answer by the known port belongs to.
         existing_flow_first=bool(movers) and movers[0].model.reply_reuse is ReplyReuse.EXISTING_FLOW_FIRST,
+        answers_apart=bool(movers) and movers[0].model.reply_reuse is not ReplyReuse.OFF,
+        diverts=bool(diverters),
+        diverts_heard=any(box.model.reply_reuse is ReplyReuse.OFF for box in diverters),
         deaf_to_strangers=_first(box.deaf for box in boxes if not box.admits_all),
         deaf_before_flow=_first(box.deaf for box in boxes[first_mover:] if not box.admits_all),
         deaf_to_known=_first(
@@ -141,6 +157,12 @@ class _Box:
             if self.filtering is Filtering.ADDRESS_DEPENDENT:
                 self.filtering = Filtering.ENDPOINT_INDEPENDENT
         self.admits_all = self.filtering is Filtering.ENDPOINT_INDEPENDENT
+        self.diverts = (
+            translates
+            and model.unsolicited is Unsolicited.INPUT_ACCEPT
+            and self.mapping is Mapping.ENDPOINT_INDEPENDENT
+            and not self.admits_all
+        )
         self.admits_ports = self.filtering is Filtering.ADDRESS_DEPENDENT
         kind = "NAT" if translates else "firewall"
         place = "" if levels == 1 else f", box {level + 1} of {levels}"
