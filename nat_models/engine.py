@@ -182,7 +182,7 @@ class Nat:
             )
         outside = self._translated_out(packet, plane, now)
         inside = self._translated_in(outside, plane, now)
-        if self.model.hairpinning is Hairpinning.INTERNAL_SOURCE and outside.icmp is None:
+        if self.model.hairpinning is Hairpinning.INTERNAL_SOURCE:
             inside = inside.translated(source=packet.source)
         return (Emission(inside, _INSIDE),)
 

@@ -227,7 +227,6 @@ class MappingTable:
             self._by_key[key] = entry
         self._by_external.setdefault(external, []).append(entry)
         self._of_endpoint.setdefault(internal, []).append(entry)
-        self._ended.pop(external, None)
         self._queue.push(entry)
         if self._pairs_outbound:
             self.flows.pair(entry, remote)

@@ -89,7 +89,6 @@ class PortAllocator:
         self._used[protocol, external[0]] += 1
         self._of_host[internal[0]] += 1
         self._of_endpoint.setdefault((protocol, internal), []).append(external)
-        self._held.pop((protocol, external), None)
         return external
 
     def release(
@@ -176,7 +175,7 @@ class PortAllocator:
         pool = self._pool
         start = self._next.get((request.protocol, request.address), pool.first)
         port = self._probe(request, start, pool.first, pool.last)
-        self._next[request.protocol, request.address] = port + 1 if port < pool.last else pool.first
+        self._next[request.protocol, request.address] = port + 1
         return port
 
     def _contiguous(self, request: _Request) -> int:

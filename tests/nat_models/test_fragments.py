@@ -85,6 +85,17 @@ def test_first_fragments_are_forgotten_after_a_while(bench):
     assert box.fragment(later(HOST), later(R1), 8, LAST, OUT).reason.startswith("held:")
 
 
+def test_a_reused_identification_does_not_keep_others_from_being_forgotten(bench):
+    box = bench("port-restricted")
+    for ident in (1, 2):
+        box.fragment(HOST, R1, 0, MORE, OUT, ident=ident)
+    box.wait(20)
+    box.fragment(HOST, R1, 0, MORE, OUT, ident=1)
+    box.wait(11)
+    assert box.fragment(later(HOST), later(R1), 8, LAST, OUT, ident=2).reason.startswith("held:")
+    assert box.fragment(later(HOST), later(R1), 8, LAST, OUT, ident=1).reason == ""
+
+
 def test_fragments_hairpin(bench):
     box = bench("full-cone", hairpinning="external-source")
     other = ("10.0.0.3", 6000)

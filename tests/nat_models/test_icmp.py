@@ -55,6 +55,15 @@ def test_a_query_mapping_lives_for_its_own_timer(bench):
     assert pong(box, R1[0], external) is None
 
 
+def test_a_further_query_keeps_the_mapping(bench):
+    box = bench("port-restricted", lifetimes={"icmp": "60s"})
+    external = ping(box, "10.0.0.2", 7, R1[0])
+    box.wait(40)
+    assert ping(box, "10.0.0.2", 7, R1[0]) == external
+    box.wait(40)
+    assert pong(box, R1[0], external) == ("10.0.0.2", 7)
+
+
 def test_pings_from_outside_and_replies_to_nobody_are_dropped(bench):
     box = bench("full-cone")
     assert box.echo((R1[0], 7), ("203.0.113.1", 0), REQUEST, IN).reason == "echo request to the box itself"
@@ -115,10 +124,11 @@ def test_an_error_about_no_mapping_is_dropped(bench):
     )
 
 
+@pytest.mark.parametrize("reuse", ["off", "inbound-first"])
 @pytest.mark.parametrize("mapping", ["eim", "apdm"])
-def test_an_error_from_inside_leaves_about_the_packet_that_came(bench, mapping):
+def test_an_error_from_inside_leaves_about_the_packet_that_came(bench, mapping, reuse):
     """RFC 5508 REQ-5: to the outside, box and host are one address."""
-    box = bench(model_for(mapping, "eif"))
+    box = bench(model_for(mapping, "eif", reply_reuse=reuse))
     external = box.out(HOST, R1)
     box.into(R2, external)
     outcome = box.error(HOST[0], R2[0], box.last.packets[0].packet, OUT)

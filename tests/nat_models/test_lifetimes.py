@@ -153,6 +153,16 @@ def test_packets_only_move_times_and_leave_the_expiry_queue_alone(bench):
     assert len(box.nat._queue._heap) == 1
 
 
+def test_filter_entries_of_a_long_lived_mapping_do_not_pile_up(bench):
+    box = box_with(bench, filtering="apdf", udp="60s")
+    for n in range(1000):
+        box.out(HOST, ("198.51.100.9", 1024 + n))
+        box.wait(1)
+        box.nat.wake(box.now)
+    (entry,) = box.nat._ipv4.udp.table._by_key.values()
+    assert len(entry.permits) < 200
+
+
 def test_a_reboot_loses_everything_and_counts_it(bench):
     box = bench("symmetric")
     external = box.out(HOST, R1)

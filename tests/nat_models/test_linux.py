@@ -6,7 +6,8 @@ from nat_models import Side
 from nat_models.packet import IcmpType, IpProtocol, Packet, TcpFlag
 
 A, B = ("10.0.0.2", 5000), ("10.0.0.3", 5000)
-STUN, PEER = ("198.51.100.1", 3478), ("203.0.113.2", 6000)
+STUN, STUN2 = ("198.51.100.1", 3478), ("198.51.100.2", 3478)
+PEER = ("203.0.113.2", 6000)
 EXTERNAL = ("203.0.113.1", 5000)
 ACCEPTING = "linux-masquerade-input-accept"
 
@@ -29,6 +30,17 @@ def test_the_common_peer_is_free_again_when_the_first_flow_has_ended(bench):
     box.out(A, PEER)
     box.wait(31)
     assert box.out(B, PEER) == EXTERNAL
+
+
+def test_the_common_peer_is_free_again_while_the_first_hosts_mapping_lives_on(bench):
+    """Flows age one by one: the mapping of A is kept by its other flow."""
+    box = bench("linux-masquerade")
+    box.out(A, PEER)
+    box.wait(20)
+    assert box.out(A, STUN) == box.out(B, STUN2) == EXTERNAL
+    box.wait(11)
+    assert box.out(B, PEER) == EXTERNAL
+    assert box.into(PEER, EXTERNAL) == B
 
 
 def test_an_ordinary_router_forgets_a_strays_flow(bench):
@@ -58,6 +70,13 @@ def test_the_trap_closes_over_a_mapping_that_exists_already(bench):
     assert box.out(A, STUN) == EXTERNAL
     assert box.into(PEER, spoiled) == A
     assert box.into(PEER, EXTERNAL) is None
+
+
+def test_a_box_that_keeps_no_ports_moves_the_whole_mapping_out_of_the_way(bench):
+    ports = {"first": 5000, "last": 5001}
+    box = bench("full-cone", unsolicited="input-accept", port_assignment="sequential", ports=ports)
+    box.into(PEER, EXTERNAL)
+    assert box.out(A, PEER) == box.out(A, STUN) == ("203.0.113.1", 5001)
 
 
 def test_the_remembered_flow_lasts_for_the_unreplied_timeout_after_its_last_packet(bench):

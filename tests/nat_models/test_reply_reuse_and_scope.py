@@ -62,6 +62,17 @@ def test_an_address_dependent_mapping_is_no_flow_to_a_port_it_never_sent_to(benc
     assert box.out(HOST, PEER) == towards_address
 
 
+def test_a_flow_whose_mapping_has_ended_gives_way_to_the_one_the_peer_comes_in_on(bench):
+    box = bench(model_for("apdm", "eif", reply_reuse="existing-flow-first"))
+    towards_stun, towards_peer = box.out(HOST, STUN), box.out(HOST, PEER)
+    assert towards_stun != towards_peer
+    box.wait(200)
+    box.out(HOST, STUN)
+    box.wait(101)
+    assert box.into(PEER, towards_stun) == HOST
+    assert box.out(HOST, PEER) == towards_stun
+
+
 def test_a_pair_ends_with_the_mapping_it_is_tied_to(bench):
     box = bench(model_for("apdm", "eif", reply_reuse="inbound-first"))
     towards_stun = box.out(HOST, STUN)
@@ -78,6 +89,17 @@ def test_scope_decides_whether_another_mapping_of_the_endpoint_opens_the_filter(
     towards_stun = box.out(HOST, STUN)
     box.out(HOST, PEER)
     assert box.into(PEER, towards_stun) == admitted
+
+
+def test_nothing_is_left_of_an_endpoint_whose_mappings_have_ended(bench):
+    box = bench(model_for("apdm", "apdf", filter_scope="per-endpoint", reply_reuse="inbound-first"))
+    for remote in (STUN, PEER):
+        box.into(remote, box.out(HOST, remote))
+    box.wait(301)
+    box.nat.wake(box.now)
+    table = box.nat._ipv4.udp.table
+    state = (table._by_key, table._by_external, table._permits_of, table._of_endpoint, table.flows.pairs)
+    assert [len(part) for part in state] == [0, 0, 0, 0, 0]
 
 
 def test_per_endpoint_scope_does_not_open_the_filters_of_other_endpoints(bench):

@@ -138,6 +138,22 @@ def test_a_reset_may_end_a_session_late_and_a_segment_revives_it(bench):
     assert not session.into(ACK)
 
 
+def test_a_reset_leaves_the_filter_open_for_other_sessions_with_the_same_address(bench):
+    box = bench(model_for("eim", "adf"))
+    one, other = Session(box, remote=R1).connect(), Session(box, remote=(R1[0], 8443)).connect()
+    one.into(RST)
+    assert other.into(ACK)
+    assert not one.into(ACK)
+
+
+def test_a_reset_leaves_the_filter_open_for_sessions_of_other_mappings(bench):
+    box = bench(model_for("apdm", "adf", filter_scope="per-endpoint"))
+    one, other = Session(box, remote=R1).connect(), Session(box, remote=(R1[0], 8443)).connect()
+    assert one.external != other.external
+    one.into(RST)
+    assert other.into(ACK)
+
+
 def test_a_segment_without_a_session_is_dropped(box):
     assert not Session(box).out(ACK)
     assert box.last.reason == "no TCP session with 198.51.100.7:443"
