@@ -9,15 +9,6 @@ from hypothesis import strategies as st
 
 from lab.errors import WireFormatError
 from lab.protocols.signalling import IceDescription, Signal, encode_signal, parse_signal_untrusted
-    Answer,
-    CandidatePolicy,
-    Dial,
-    HangUp,
-    MediaPlan,
-    SendMedia,
-    decode_command,
-    encode_command,
-)
 
 TEXT = st.text(max_size=40)
 DESCRIPTIONS = st.builds(
