@@ -136,8 +136,7 @@ class Nat:
         planes = (self._ipv4, self._ipv6)
         return tuple(view for plane in planes for table in plane.tables.values() for view in table.views())
 
-    # Inside to outside
-    # ---------------------------------------------------------------------------------------
+    # From inside to outside
 
     def _outward(self, packet: Packet, now: float) -> tuple[Emission, ...]:
         address = packet.destination[0]
@@ -148,11 +147,11 @@ class Nat:
             return (Emission(packet, _INSIDE),)
         if self._rules is not None:
             self._rules.check(packet)
+        plane = self._ipv6 if ":" in address else self._ipv4
+        if place == _OWN:
+            return self._to_own_address(packet, plane, now)
         if self._passes_all:
             return (Emission(packet, _OUTSIDE),)
-        plane = self._ipv6 if ":" in address else self._ipv4
-        if place == _OWN and plane.translates:
-            return self._hairpin(packet, plane, now)
         try:
             return (Emission(self._translated_out(packet, plane, now), _OUTSIDE),)
         except ExhaustedError as exhausted:
@@ -172,10 +171,12 @@ class Nat:
             self._refusals.held_syns.cancel(source, packet.destination)
         return packet.translated(source=source)
 
-    def _hairpin(self, packet: Packet, plane: Plane, now: float) -> tuple[Emission, ...]:
+    def _to_own_address(self, packet: Packet, plane: Plane, now: float) -> tuple[Emission, ...]:
         """Take a packet from inside to one of the box's own mappings out and in again (RFC 4787 §6)."""
         if packet.icmp is not None and packet.icmp.type is IcmpType.ECHO_REQUEST:
             return (Emission(echo_reply(packet), _INSIDE),)
+        if self._passes_all or not plane.translates:
+            raise DroppedError("addressed to the box itself")
         if self.model.hairpinning is Hairpinning.NONE:
             raise DroppedError(
                 f"no hairpinning: {format_address(packet.destination)} is the box's own address"
@@ -186,11 +187,12 @@ class Nat:
             inside = inside.translated(source=packet.source)
         return (Emission(inside, _INSIDE),)
 
-    # Outside to inside
-    # ---------------------------------------------------------------------------------------
+    # From outside to inside
 
     def _inward(self, packet: Packet, now: float) -> tuple[Emission, ...]:
         if self._passes_all:
+            if packet.destination[0] in self._own:
+                raise DroppedError("addressed to the box itself")
             return (Emission(packet, _INSIDE),)
         plane = self._ipv6 if ":" in packet.source[0] else self._ipv4
         if plane.translates and packet.destination[0] not in self._own:
@@ -208,7 +210,6 @@ class Nat:
         return packet.translated(destination=destination) if plane.translates else packet
 
     # Helpers
-    # -------------------------------------------------------------------------------------------------
 
     def _fragment(self, packet: Packet, arrived: Side, now: float) -> tuple[Emission, ...]:
         if not self.model.fragments:

@@ -20,6 +20,17 @@ def test_no_box_passes_everything_unchanged(bench):
     assert box.nat.mappings == ()
 
 
+@pytest.mark.parametrize("preset", ["none", "stateful-firewall"])
+def test_packets_to_a_box_that_translates_nothing_end_there(bench, preset):
+    box = bench(preset)
+    own = ("203.0.113.1", 80)
+    assert box.out(HOST, own) is None
+    assert box.last.reason == "addressed to the box itself"
+    assert box.into(R1, own) is None
+    (emission,) = box.echo(HOST, own, IcmpType.ECHO_REQUEST, OUT).packets
+    assert (emission.side, emission.packet.icmp.type) == (Side.INSIDE, IcmpType.ECHO_REPLY)
+
+
 @pytest.mark.parametrize(
     ("preset", "admitted"),
     [("address-filter", {R1, (R1[0], 9)}), ("stateful-firewall", {R1})],
