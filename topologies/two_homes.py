@@ -26,6 +26,7 @@ class TwoHomes(Topo):
         separate_stun: bool = False,
         permission_refresh: str = "coturn",
         permission_key: str = "ip",
+        with_dns: bool = False,
     ) -> None:
         """Build it.
 
@@ -41,6 +42,7 @@ class TwoHomes(Topo):
             separate_stun: STUN has a host of its own, so that STUN and TURN share no address.
             permission_refresh: what extends a TURN permission: "coturn" or "rfc8656".
             permission_key: what a TURN permission admits: "ip" (RFC 8656) or, wrongly, "ip-port".
+            with_dns: a DNS server at the relay's distance; callers look their servers up by name.
         """
         home = {"subnet": "192.168.1.0/24"} if same_subnet else {}
 
@@ -65,6 +67,9 @@ class TwoHomes(Topo):
         if separate_stun:
             self.addHost("stun", role="stun")
             self.addLink("stun", "internet", label="stun", impair={"delay": relay_delay})
+        if with_dns:
+            self.addHost("dns", role="dns")
+            self.addLink("dns", "internet", label="dns", impair={"delay": relay_delay})
 
 
 topos = {"two_homes": TwoHomes}

@@ -10,11 +10,14 @@ from lab.errors import UsageError, did_you_mean
 from lab.protocols.turn_server import PermissionKey, PermissionRefresh, RelayConfig
 from lab.roles.certificates import lab_authority
 from lab.roles.context import RoleContext
+from lab.roles.dns_server import DnsServer, DnsServerConfig
 from lab.roles.endpoint import Endpoint, EndpointConfig, TurnServers
+from lab.roles.network_zone import zone_of
 from lab.roles.relay import Relay, RelayRoleConfig
 from lab.roles.rendezvous import Rendezvous, RendezvousConfig
 from lab.spec.network import Network, Node
 from lab.spec.roles import (
+    DNS,
     ENDPOINT,
     RELAY,
     RENDEZVOUS,
@@ -23,7 +26,10 @@ from lab.spec.roles import (
     TURN_TCP_PORT,
     TURN_TLS_PORT,
     first_address,
+    name_servers_of,
+    public_name,
 )
+from lab.units import parse_duration
 from nat_models.packet import TransportAddress
 
 USERNAME: Final = "callpath"
@@ -64,15 +70,23 @@ def _endpoint(node: Node, network: Network, context: RoleContext) -> Role:
         raise UsageError(f"{network.name} has endpoints but no node with role {RENDEZVOUS!r}")
     relay = _chosen(node, network, RELAY)
     stun = _chosen(node, network, STUN) or relay
+    turn = None
+    if relay is not None:
+        addresses = _turn_addresses(_host_of(relay, node, network))
+        turn = TurnServers(addresses=addresses, username=USERNAME, password=PASSWORD)
     config = EndpointConfig(
         name=node.name,
-        rendezvous=(first_address(rendezvous), RendezvousConfig().port),
-        stun=(first_address(stun), STUN_PORT) if stun else None,
-        turn=TurnServers(addresses=_turn_addresses(relay), username=USERNAME, password=PASSWORD)
-        if relay
-        else None,
+        rendezvous=(_host_of(rendezvous, node, network), RendezvousConfig().port),
+        stun=(_host_of(stun, node, network), STUN_PORT) if stun else None,
+        turn=turn,
     )
     return Endpoint(config, context)
+
+
+def _host_of(server: Node, node: Node, network: Network) -> str:
+    """Return how a node is told of a server: by name where it resolves names by DNS, else by address."""
+    name = public_name(server.name)
+    return name if name in network.dns and name_servers_of(node, network) else first_address(server)
 
 
 def _chosen(node: Node, network: Network, role: str) -> Node | None:
@@ -86,17 +100,17 @@ def _chosen(node: Node, network: Network, role: str) -> Node | None:
     return servers[str(name)]
 
 
-def _turn_addresses(relay: Node) -> Mapping[str, TransportAddress]:
-    address = first_address(relay)
-    return {"udp": (address, STUN_PORT), "tcp": (address, TURN_TCP_PORT), "tls": (address, TURN_TLS_PORT)}
+def _turn_addresses(host: str) -> Mapping[str, TransportAddress]:
+    return {"udp": (host, STUN_PORT), "tcp": (host, TURN_TCP_PORT), "tls": (host, TURN_TLS_PORT)}
 
 
 def _rendezvous(_node: Node, _network: Network, context: RoleContext) -> Role:
     return Rendezvous(RendezvousConfig(), context)
 
 
-def _relay(node: Node, _network: Network, context: RoleContext) -> Role:
+def _relay(node: Node, network: Network, context: RoleContext) -> Role:
     options = node.options
+    names = [public_name(node.name)] if DNS in network.by_role else []
     server = RelayConfig(
         addresses=tuple(context.addresses),
         users={USERNAME: PASSWORD},
@@ -107,7 +121,7 @@ def _relay(node: Node, _network: Network, context: RoleContext) -> Role:
         server=server,
         tcp_ports=(STUN_PORT, TURN_TCP_PORT),
         tls_ports=(TURN_TLS_PORT,),
-        tls=lambda: lab_authority().server_context(server.addresses),
+        tls=lambda: lab_authority().server_context([*server.addresses, *names]),
     )
     return Relay(config, context)
 
@@ -118,9 +132,15 @@ def _stun(_node: Node, _network: Network, context: RoleContext) -> Role:
     return Relay(RelayRoleConfig(server=server, tcp_ports=(), tls_ports=()), context)
 
 
+def _dns(node: Node, network: Network, context: RoleContext) -> Role:
+    delay = parse_duration(node.options.get("answer_delay", "0"))
+    return DnsServer(DnsServerConfig(zone=zone_of(node, network), delay=delay), context)
+
+
 _MAKERS: Final[Mapping[str, Callable[[Node, Network, RoleContext], Role]]] = {
     ENDPOINT: _endpoint,
     RELAY: _relay,
     STUN: _stun,
     RENDEZVOUS: _rendezvous,
+    DNS: _dns,
 }

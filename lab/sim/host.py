@@ -10,15 +10,18 @@ from collections.abc import Callable, Coroutine, Sequence
 from ssl import SSLError
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lab.protocols.dns import PORT as DNS_PORT
+from lab.roles.resolver import Resolver
 from lab.sim.current import on_host
 from lab.sim.fragmentation import Reassembler, fragment_packet, natural_length
-from lab.sim.node import Port, SimNode, family_of
+from lab.sim.node import Port, SimNode, family_of, is_address
 from lab.sim.path_mtu import LONGEST_PACKET, PathMtu
 from lab.sim.tcp_stack import TcpStack
 from lab.sim.tls import start_tls, wrap_client, wrap_server
 from lab.sim.udp import EPHEMERAL_PORTS, LOOPBACKS, WILDCARDS, check_port
 from lab.sim.udp_stack import UdpStack
 from lab.spec.event import EventType, JsonValue
+from lab.spec.roles import addresses_of, name_servers_of
 from nat_models.packet import (
     IPV4_HEADER_BYTES,
     IPV6_HEADER_BYTES,
@@ -53,6 +56,8 @@ class SimHost(SimNode):
         self._randoms: dict[str, random.Random] = {}
         self._programs: set[asyncio.Task[Any]] = set()
         self._is_off = False
+        self._knows_servers = False
+        self._resolver: Resolver | None = None
         self.library_state: dict[str, Any] = {}
         """What a third-party library keeps a thread or process; here it is a host (see lab.sim.rebind)."""
         self.handling_packet = 0
@@ -120,7 +125,21 @@ class SimHost(SimNode):
         """
         if name == "localhost":
             return [address for address in LOOPBACKS if family in {0, family_of(address)}]
-        return self.network.resolve(name, family)
+        if is_address(name) or (resolver := self.resolver) is None:
+            return self.network.resolve(name, family)
+        return await resolver.resolve(name, family)
+
+    @property
+    def resolver(self) -> Resolver | None:
+        """The stub resolver where names are resolved over the network, None where from a table."""
+        if not self._knows_servers:
+            self._knows_servers = True
+            servers = name_servers_of(self.spec, self.network.spec)
+            addresses = [address for server in servers for address in addresses_of(server)]
+            reachable = [(address, DNS_PORT) for address in addresses if self.source_address_for(address)]
+            if servers:
+                self._resolver = Resolver(reachable, self.random("resolver"))
+        return self._resolver
 
     async def open_datagram(
         self,

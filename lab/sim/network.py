@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lab.sim.host import SimHost
 from lab.sim.impairment import LinkDirection
 from lab.sim.nat_box import SimNatBox
-from lab.sim.node import Hop, Port, SimNode, SimRouter
+from lab.sim.node import Hop, Port, SimNode, SimRouter, is_address
 from lab.sim.segments import Segments
 from lab.spec.event import Event, EventType, JsonValue
 from lab.spec.impairment_options import describe_impairment
@@ -110,7 +110,7 @@ class SimNetwork:
             socket.gaierror: the name does not exist, or has no address of that family.
         """
         known = self._names.get(name.lower().removesuffix("."), ())
-        addresses = [name] if _is_address(name) else sorted(known, key=lambda a: ":" in a)
+        addresses = [name] if is_address(name) else sorted(known, key=lambda a: ":" in a)
         wanted = [a for a in addresses if not family or (":" in a) == (family == socket.AF_INET6)]
         if not wanted:
             raise socket.gaierror(socket.EAI_NONAME, f"no such name in this network: {name}")
@@ -232,10 +232,6 @@ class SimNetwork:
 def _make_port(node: SimNode, interface: Interface) -> Port:
     addresses = tuple(address.partition("/")[0] for address in interface.addresses)
     return Port(node, interface.link, addresses, interface.outside)
-
-
-def _is_address(name: str) -> bool:
-    return ":" in name or name.replace(".", "").isdigit()
 
 
 def hosts_of(network: SimNetwork) -> dict[str, Node]:

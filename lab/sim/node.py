@@ -222,6 +222,11 @@ class SimRouter(SimNode):
         self.forward(packet)
 
 
+def is_address(name: str) -> bool:
+    """Whether text is an IP address rather than a name (no name has a colon, or digits alone)."""
+    return ":" in name or name.replace(".", "").isdigit()
+
+
 def family_of(address: str) -> socket.AddressFamily:
     """Return AF_INET6 for an address with a colon, else AF_INET."""
     return socket.AF_INET6 if ":" in address else socket.AF_INET

@@ -7,12 +7,14 @@ effect in the lab, are refused with what to write instead.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from lab.errors import Problem, did_you_mean
+from lab.errors import Problem, UsageError, did_you_mean
 from lab.spec.network import NodeKind
+from lab.spec.roles import DNS, STATIC_RESOLVER
+from lab.units import parse_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,9 @@ class OptionRule:
     """What one option's value may be.
 
     ``type`` is the Python type; ``choices`` (empty: any) the allowed words; ``least`` and ``most`` bound
-    numbers. ``names`` says that the value is the name of a node with that role. People are shown ``meaning``.
+    numbers. ``names`` says that the value is the name of a node with that role, or one of ``choices``.
+    ``of_lists`` wants a dictionary to have lists of texts. ``parse`` raises UsageError for text that is not
+    allowed. People are shown ``meaning``.
     """
 
     meaning: str
@@ -29,12 +33,21 @@ class OptionRule:
     least: int = 0
     most: int = 0
     names: str = ""
+    of_lists: bool = False
+    parse: Callable[[str], object] | None = None
 
     def problem(self, value: object) -> tuple[str, str] | None:
         """Return (expected, suggestion) if ``value`` is not allowed, None if it is."""
         if not isinstance(value, self.type) or (isinstance(value, bool) and self.type is not bool):
             return f"{self.meaning}: {_KIND_OF_VALUE[self.type]}", ""
-        if self.choices and value not in self.choices:
+        if self.of_lists and not _has_lists_of_texts(value):
+            return f"{self.meaning}: a dictionary of lists of texts", ""
+        if self.parse is not None:
+            try:
+                self.parse(str(value))
+            except UsageError as error:
+                return f"{self.meaning}: {error.problems[0].expected}", error.problems[0].suggestion
+        if self.choices and not self.names and value not in self.choices:
             return f"{self.meaning}: one of {', '.join(self.choices)}", did_you_mean(str(value), self.choices)
         if isinstance(value, int) and self.most and not self.least <= value <= self.most:
             return f"{self.meaning}: {self.least} to {self.most}", ""
@@ -62,7 +75,22 @@ class RoleRule:
     addresses: int = 1
 
 
+def _has_lists_of_texts(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(key, str) and isinstance(texts, list) and all(isinstance(text, str) for text in texts)
+        for key, texts in value.items()
+    )
+
+
 NO_PROGRAM: Final = "host"
+
+_PROGRAM_OPTIONS: Final[Mapping[str, OptionRule]] = {
+    "resolver": OptionRule(
+        'the DNS server that it asks, else all in order; or "static": no packet',
+        choices=(STATIC_RESOLVER,),
+        names=DNS,
+    ),
+}
 
 ROLES: Final[Mapping[str, RoleRule]] = {
     "endpoint": RoleRule(
@@ -71,6 +99,7 @@ ROLES: Final[Mapping[str, RoleRule]] = {
         {
             "relay": OptionRule("the relay that it uses, else the first", names="relay"),
             "stun": OptionRule("the STUN server that it uses, else the first, else the relay", names="stun"),
+            **_PROGRAM_OPTIONS,
         },
     ),
     "relay": RoleRule(
@@ -79,13 +108,25 @@ ROLES: Final[Mapping[str, RoleRule]] = {
         {
             "permission_refresh": OptionRule("what extends a TURN permission", choices=("coturn", "rfc8656")),
             "permission_key": OptionRule("what a TURN permission admits", choices=("ip", "ip-port")),
+            **_PROGRAM_OPTIONS,
         },
         # RFC 5780 needs a second address to answer from.
         addresses=2,
     ),
-    "stun": RoleRule(NodeKind.HOST, "STUN server without TURN", addresses=2),
-    "rendezvous": RoleRule(NodeKind.HOST, "passes offers and answers"),
-    NO_PROGRAM: RoleRule(NodeKind.HOST, "a host on which nothing runs by itself"),
+    "stun": RoleRule(NodeKind.HOST, "STUN server without TURN", _PROGRAM_OPTIONS, addresses=2),
+    "rendezvous": RoleRule(NodeKind.HOST, "passes offers and answers", _PROGRAM_OPTIONS),
+    DNS: RoleRule(
+        NodeKind.HOST,
+        "DNS server; where there is one, names are resolved over the network",
+        {
+            "names": OptionRule(
+                "names beside the hosts' own, and their nodes or addresses", dict, of_lists=True
+            ),
+            "srv": OptionRule("services and their SRV records", dict, of_lists=True),
+            "answer_delay": OptionRule("how long it thinks before it answers", parse=parse_duration),
+        },
+    ),
+    NO_PROGRAM: RoleRule(NodeKind.HOST, "a host on which nothing runs by itself", _PROGRAM_OPTIONS),
     "router": RoleRule(NodeKind.ROUTER, "forwards packets, keeps addresses"),
     "nat": RoleRule(
         NodeKind.NAT,

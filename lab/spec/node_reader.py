@@ -75,9 +75,14 @@ class NodeReader:
             if not (role := rules[option].names):
                 continue
             known = [other.name for other in devices.values() if other.role == role]
-            if value not in known:
+            words = rules[option].choices
+            if value not in (*known, *words):
                 found = f"node {device.name!r}: {option}={value!r} is no node with role {role!r}"
-                suggestion = did_you_mean(str(value), known) if known else f"add a node with role={role!r}"
+                suggestion = f"add a node with role={role!r}"
+                if known:
+                    suggestion = did_you_mean(str(value), [*known, *words])
+                elif words:
+                    suggestion += f', or write "{words[0]}"'
                 self._findings.wrong(device.where, found, suggestion=suggestion)
 
     def _check_name(self, name: str, last_port: int, where: str) -> None:

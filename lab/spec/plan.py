@@ -15,14 +15,12 @@ from lab.spec.graph import Device, Graph
 from lab.spec.network import Interface, Link, Network, Node, NodeKind
 from lab.spec.node_options import NO_PROGRAM
 from lab.spec.realm import Layout, Port, RealmKind, lay_out
+from lab.spec.roles import public_name
 from lab.spec.routing import routes_of
 from lab.spec.topo_reader import read_graph
 
 if TYPE_CHECKING:
     from mininet.topo import Topo
-
-HOST_NAME_DOMAIN = "test"
-"""Public hosts are known to name servers as ``<node>.test`` (RFC 6761 §6.2 keeps the domain for this)."""
 
 
 def plan_network(topo: Topo, name: str, places: Mapping[Place, str] | None = None) -> Network:
@@ -93,7 +91,7 @@ def _host_names(layout: Layout, plan: AddressPlan) -> dict[str, tuple[str, ...]]
         for label in segment.cables
     }
     return {
-        f"{device.name}.{HOST_NAME_DOMAIN}": tuple(
+        public_name(device.name): tuple(
             address
             for family in (plan.addresses, plan.addresses6)
             for label in device.cables

@@ -56,7 +56,7 @@ CASES = {
         changed(', role="relay"', ""),
         """\
         net.py:8: node 'relay' has no role
-          expected role= one of endpoint, host, nat, relay, rendezvous, router, stun""",
+          expected role= one of dns, endpoint, host, nat, relay, rendezvous, router, stun""",
     ),
     "unknown node option": (
         changed('role="relay"', 'role="relay", permission_refrehs="coturn"'),
@@ -68,7 +68,26 @@ CASES = {
         changed('role="endpoint"', 'role="endpoint", nat="symmetric"'),
         """\
         net.py:5: node 'alice': unknown option 'nat'
-          known: addresses, relay, role, stun, uplink""",
+          known: addresses, relay, resolver, role, stun, uplink""",
+    ),
+    "a resolver that is no DNS server": (
+        changed('role="endpoint"', 'role="endpoint", resolver="sttic"'),
+        """\
+        net.py:5: node 'alice': resolver='sttic' is no node with role 'dns'
+          add a node with role='dns', or write "static\"""",
+    ),
+    "services that are no lists": (
+        changed('role="relay"', 'role="dns", srv={"_sip._udp.example.test": "10 60 5060 relay"}'),
+        """\
+        net.py:8: node 'relay': srv={'_sip._udp.example.test': '10 60 5060 relay'}
+          expected services and their SRV records: a dictionary of lists of texts""",
+    ),
+    "a delay without a unit": (
+        changed('role="relay"', 'role="dns", answer_delay="20"'),
+        """\
+        net.py:8: node 'relay': answer_delay='20'
+          expected how long it thinks before it answers: a duration in one of us, µs, ms, s, min, h
+          write for example 20ms""",
     ),
     "a value that is not among the choices": (
         changed('role="relay"', 'role="relay", permission_key="ip_port"'),
