@@ -13,7 +13,7 @@ import functools
 import ipaddress
 import ssl
 import tempfile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 KEY_BITS: Final = 2048
 
@@ -38,16 +38,48 @@ class FixedSizeContext(ssl.SSLContext):
     """A context whose handshake flights have the same sizes in every process."""
 
 
+class _ServerContext(FixedSizeContext):
+    """A server's context that loads its certificate when the first client connects: most runs see none."""
+
+    pem: Callable[[], bytes] | None
+
+    def wrap_bio(self, *args: Any, **options: Any) -> ssl.SSLObject:
+        self._load()
+        return super().wrap_bio(*args, **options)
+
+    def wrap_socket(self, *args: Any, **options: Any) -> ssl.SSLSocket:
+        self._load()
+        return super().wrap_socket(*args, **options)
+
+    def _load(self) -> None:
+        if self.pem is None:
+            return
+        with tempfile.NamedTemporaryFile(suffix=".pem") as file:  # load_cert_chain reads files only
+            file.write(self.pem())
+            file.flush()
+            self.load_cert_chain(file.name)
+        self.pem = None
+
+
 class CertificateAuthority:
     """A certificate authority whose private key never leaves the process."""
 
     def __init__(self) -> None:
-        self._key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
-        self._server_key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
         self._name = _name("Callpath lab authority")
         self._last_serial = _AUTHORITY_SERIAL
-        self._certificate = self._make_own()
         self._contexts: dict[tuple[str, ...], ssl.SSLContext] = {}
+
+    @functools.cached_property
+    def _key(self) -> rsa.RSAPrivateKey:
+        return rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
+
+    @functools.cached_property
+    def _server_key(self) -> rsa.RSAPrivateKey:
+        return rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
+
+    @functools.cached_property
+    def _certificate(self) -> x509.Certificate:
+        return self._make_own()
 
     @property
     def certificate_pem(self) -> bytes:
@@ -80,13 +112,11 @@ class CertificateAuthority:
         return key + certificate.public_bytes(serialization.Encoding.PEM) + self.certificate_pem
 
     def _make_server_context(self, names: tuple[str, ...]) -> ssl.SSLContext:
-        context = FixedSizeContext(ssl.PROTOCOL_TLS_SERVER)
+        _subject_names(names)
+        context = _ServerContext(ssl.PROTOCOL_TLS_SERVER)
+        context.pem = functools.partial(self.server_pem, names)
         context.num_tickets = 0  # nobody resumes here, and the encoding of a ticket varies in size
         context.options |= ssl.OP_NO_TICKET
-        with tempfile.NamedTemporaryFile(suffix=".pem") as file:  # load_cert_chain reads files only
-            file.write(self.server_pem(names))
-            file.flush()
-            context.load_cert_chain(file.name)
         return context
 
     def _make_own(self) -> x509.Certificate:
@@ -109,14 +139,10 @@ class CertificateAuthority:
         )
 
     def _issue(self, names: tuple[str, ...]) -> x509.Certificate:
-        if not names:
-            raise ValueError("a server certificate needs at least one name")
         authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         return (
             self._builder(_name("Callpath lab server"), self._server_key.public_key())
-            .add_extension(
-                x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False
-            )
+            .add_extension(_subject_names(names), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .add_extension(authority, critical=False)
@@ -139,7 +165,7 @@ class CertificateAuthority:
 
 @functools.cache
 def lab_authority() -> CertificateAuthority:
-    """Return this process's authority; the first call takes the tenth of a second that two RSA keys need."""
+    """Return this process's authority; the first client has it make two RSA keys: a tenth of a second."""
     return CertificateAuthority()
 
 
@@ -151,6 +177,12 @@ def lab_client_context() -> ssl.SSLContext:
 
 def _name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+def _subject_names(names: Sequence[str]) -> x509.SubjectAlternativeName:
+    if not names:
+        raise ValueError("a server certificate needs at least one name")
+    return x509.SubjectAlternativeName([_general_name(name) for name in names])
 
 
 def _general_name(name: str) -> x509.GeneralName:
