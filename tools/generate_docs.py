@@ -18,7 +18,14 @@ def start_offsets() -> str:
     return start_offsets_page(collect_rows(plan_run(str(ROOT / "scenarios" / "start_offsets.py"), seed=1)))
 
 
-PAGES: Mapping[str, Callable[[], str]] = {"start-offsets.md": start_offsets}
+def paths() -> str:
+    """Which paths are possible: the tables anew, between the prose of the committed page."""
+    from lab.report.possible_paths import filled
+
+    return filled((ROOT / "docs" / "paths.md").read_text())
+
+
+PAGES: Mapping[str, Callable[[], str]] = {"start-offsets.md": start_offsets, "paths.md": paths}
 
 
 def main() -> None:

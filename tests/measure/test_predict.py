@@ -14,6 +14,7 @@ from lab.measure.predict import (
     predict,
     why_not_direct,
 )
+from lab.measure.predict.prediction import union
 from nat_models import load_preset
 from nat_models.model import FirewallRule, Hairpinning, NatModel
 
@@ -153,6 +154,19 @@ def test_a_policy_that_names_networks_asks_for_the_addresses():
     known = RelayPlacement(address="203.0.113.1")
     assert possible(PeerNetwork(layers=(inward,)), inside, known) == set()
     assert possible(PeerNetwork(layers=(inward,)), outside, known) == {"srflx-host"}
+
+
+def test_hosts_without_a_common_address_family_have_no_path():
+    nothing = union([])
+    assert nothing.reach is Reach.NONE
+    assert explain(nothing) == "no path at all: they have no address of one family"
+
+
+def test_of_several_ways_any_will_do():
+    blocked, free = predict(behind("symmetric"), behind("symmetric")), predict(PeerNetwork(), PeerNetwork())
+    both = union([blocked, free])
+    assert both.possible == free.possible
+    assert both.blocked == blocked.blocked
 
 
 def test_an_explanation_has_a_headline_and_a_line_a_pair():

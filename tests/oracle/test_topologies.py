@@ -55,6 +55,22 @@ def test_one_nat_before_two_subnets(hairpinning, isolate):
         agree(load_topology("same_nat", {"nat": f"{kind}{{hairpinning: {hairpinning}}}", "isolate": isolate}))
 
 
+def test_a_coffee_shop():
+    agree(load_topology("coffee_shop", {"wifi_loss": "0%"}))
+
+
+@pytest.mark.parametrize("cell", ["symmetric", "apdm-eif", "udp-blocked"])
+@pytest.mark.parametrize("wifi", ["port-restricted", "adm-eif", "udp-blocked"])
+def test_two_links_each(wifi, cell):
+    agree(load_topology("multihomed", {"wifi_nat": wifi, "cell_nat": cell}))
+
+
+@pytest.mark.parametrize("nat", ["symmetric", "full-cone", "udp-blocked"])
+@pytest.mark.parametrize("ipv6", [True, False], ids=["both have IPv6", "bob alone has IPv6"])
+def test_two_address_families(nat, ipv6):
+    agree(load_topology("dual_stack", {"alice_nat": nat, "alice_ipv6": ipv6}))
+
+
 @pytest.mark.requirement("Z1-2")
 @pytest.mark.parametrize("outer", ["port-restricted", "symmetric", "adm-eif"])
 @pytest.mark.parametrize("inner", ["full-cone", "restricted", "symmetric"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -92,6 +92,21 @@ def predict(
     ledger: dict[Pair, list[Finding]] = {}
     for pair, finding in plan.all_findings():
         ledger.setdefault(pair, []).append(finding)
+    return _summed_up(ledger)
+
+
+def union(predictions: Iterable[Prediction]) -> Prediction:
+    """Return what is possible by any of several ways: between hosts with more than one address each."""
+    ledger: dict[Pair, list[Finding]] = {}
+    for prediction in predictions:
+        for pair in sorted(prediction.possible):
+            ledger.setdefault(pair, []).append(Finding(first=prediction.needs_first.get(pair, "")))
+        for pair, blocked in prediction.blocked.items():
+            ledger.setdefault(pair, []).append(Finding(blocked))
+    return _summed_up(ledger)
+
+
+def _summed_up(ledger: Mapping[Pair, Sequence[Finding]]) -> Prediction:
     open_ = {pair: [f for f in found if not f.blocked] for pair, found in ledger.items()}
     return Prediction(
         possible=frozenset(pair for pair, found in open_.items() if found),

@@ -33,6 +33,8 @@ def why_not_direct(prediction: Prediction) -> str:
     if prediction.reach is Reach.DIRECT:
         return ""
     direct = [pair for pair in sorted_pairs(prediction.blocked) if CandidateType.RELAYED not in pair]
+    if not direct:
+        return "they have no address of one family"
     mixed = [pair for pair in direct if pair.count(CandidateType.PEER_REFLEXIVE) == 1]
     return prediction.blocked[(mixed or direct)[0]]
 
