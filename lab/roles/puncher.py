@@ -246,11 +246,15 @@ class _Punch:
         )
 
     def meet(self, description: IceDescription) -> None:
-        """Learn the peer's description."""
+        """Learn the peer's description; candidates that name no IP address are left out."""
         self._peer = (description.username_fragment, description.password.encode())
         for text in description.candidates:
-            candidate = Candidate.from_sdp(text)
-            self.theirs[candidate.host, candidate.port] = candidate.type
+            try:
+                candidate = Candidate.from_sdp(text)
+                host = str(ipaddress.ip_address(candidate.host))
+            except (ValueError, AssertionError):
+                continue
+            self.theirs[host, candidate.port] = candidate.type
 
     # Checking
 
@@ -329,7 +333,7 @@ def _candidate(address: TransportAddress, type_: str) -> Candidate:
         component=1,
         transport="udp",
         priority=candidate_priority(1, type_),
-        host=str(ipaddress.ip_address(address[0])),
+        host=address[0],
         port=address[1],
         type=type_,
     )

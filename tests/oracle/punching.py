@@ -46,11 +46,17 @@ def with_boxes(network: Network, boxes: Mapping[str, NatModel]) -> Network:
 
 
 def reached_on(
-    network: Network, *, turn_for: str = "", transports=("udp",), attempts=ATTEMPTS, seed: int = 1
+    network: Network,
+    *,
+    turn_for: str = "",
+    transports=("udp",),
+    attempts=ATTEMPTS,
+    seed: int = 1,
+    events=None,
 ):
     """Return the pairs (alice's type, bob's type) that both punchers together reach.
 
-    `turn_for` names who has a relay: "alice", "bob", "alice bob".
+    `turn_for` names who has a relay: "alice", "bob", "alice bob". `events` is filled with what happened.
     """
     loop = VirtualLoop(deadline=600.0, event_budget=3_000_000)
     simulated = SimNetwork(network, loop, run_seed=seed, trial_key="punch")
@@ -58,6 +64,8 @@ def reached_on(
         try:
             return loop.run_until_complete(_both(simulated, turn_for, transports, attempts))
         finally:
+            if events is not None:
+                events.extend(event.to_json("punch") for event in simulated.events)
             loop.close()
 
 
