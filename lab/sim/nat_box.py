@@ -57,10 +57,7 @@ class SimNatBox(SimNode):
         if destination in self._external:
             return False
         if destination in self._own:
-            if self._is_pinged(packet):
-                self.answer_echo(packet)
-            else:
-                self.network.drop(packet, self.name, "addressed to the NAT box itself")
+            self.take(packet)
             return True
         hop = self.next_hop(destination)
         if hop is None or hop[0].outside:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from lab.spec.network import Node
+from nat_models.answers import echo_reply, tcp_reset
 from nat_models.packet import IcmpMessage, IcmpType, IpProtocol, Packet
 
 if TYPE_CHECKING:
@@ -190,17 +191,22 @@ class SimNode:
 
     def answer_echo(self, packet: Packet) -> None:
         """Answer an ICMP echo request addressed to this node (RFC 792)."""
-        self.send_packet(
-            Packet(
-                IpProtocol.ICMP,
-                packet.destination,
-                packet.source,
-                packet.payload,
-                icmp=IcmpMessage(IcmpType.ECHO_REPLY),
-                packet_id=self.next_packet_id(),
-                cause_id=packet.packet_id,
-            )
-        )
+        self._send_answer(echo_reply(packet))
+
+    def take(self, packet: Packet) -> None:
+        """Take what is addressed to a node without programs: it answers pings and refuses the rest."""
+        if packet.icmp is not None and packet.icmp.type is IcmpType.ECHO_REQUEST:
+            self.answer_echo(packet)
+            return
+        self.network.drop(packet, self.name, f"addressed to the {self.spec.kind.value} itself")
+        if packet.protocol is IpProtocol.UDP:
+            self.send_icmp_error(IcmpType.PORT_UNREACHABLE, packet)
+        elif (reset := tcp_reset(packet)) is not None:
+            self._send_answer(reset)
+
+    def _send_answer(self, answer: Packet) -> None:
+        answer.packet_id = self.next_packet_id()
+        self.send_packet(answer)
 
 
 class SimRouter(SimNode):
@@ -212,12 +218,9 @@ class SimRouter(SimNode):
     forwards = True
 
     def receive(self, packet: Packet, port: Port) -> None:
-        """Forward, or answer an echo request to itself."""
+        """Forward, or take what is addressed to the router itself."""
         if packet.destination[0] in self._own:
-            if packet.icmp is not None and packet.icmp.type is IcmpType.ECHO_REQUEST:
-                self.answer_echo(packet)
-            else:
-                self.network.drop(packet, self.name, "addressed to the router itself")
+            self.take(packet)
             return
         self.forward(packet)
 
