@@ -14,16 +14,17 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import heapq
 import socket
 import weakref
 from asyncio import events
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from lab.errors import TrialInvalid
 from lab.sim.current import current_host, host_of
+from lab.sim.handles import VirtualHandle, VirtualTimer
 
 if TYPE_CHECKING:
     import ssl
@@ -37,6 +38,9 @@ _URGENT = -(1 << 62)
 
 _COMPACT_ABOVE = 512
 """Cancelled timers are swept out of the heap once they are more than this and more than half of it."""
+
+_FORGET_ABOVE = 4096
+"""Tasks beyond which the dead ones are struck off the list, and then whenever it has doubled."""
 
 
 class DeadlineExceeded(TrialInvalid):
@@ -84,16 +88,19 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     """
 
     def __init__(self, *, deadline: float = float("inf"), event_budget: int = 1 << 62) -> None:
-        self._now = 0.0
+        self.now = 0.0
+        """Virtual seconds since the trial began; only the loop sets it."""
         self._deadline = deadline
         self._event_budget = event_budget
-        self._heap: list[tuple[float, int, Callable[[Any], object], Any]] = []
-        self._ready: deque[events.Handle] = deque()
+        self._heap: list[tuple[float, int, Callable[[Any], object] | None, Any]] = []
+        """(time, order, callback, its argument), or (time, order, None, timer)."""
+        self._ready: deque[VirtualHandle | VirtualTimer] = deque()
         self._serial = 0
         self._object_serial = 0
         self._cancelled_timers = 0
-        self._tasks: weakref.WeakSet[SerialTask[Any]] = weakref.WeakSet()
+        self._tasks: list[weakref.ref[SerialTask[Any]]] = []
         """Every task of this loop: asyncio's own set has those of loops of earlier trials, too."""
+        self._tasks_limit = _FORGET_ABOVE
         self._running = False
         self._stopping = False
         self._closed = False
@@ -106,23 +113,23 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def time(self) -> float:
         """Return virtual seconds since the trial began."""
-        return self._now
+        return self.now
 
     def post(self, when: float, callback: Callable[[Any], object], argument: Any) -> None:
         """Run ``callback(argument)`` at ``when``: the network's fast path, without context or cancelling."""
-        self._serial += 1
-        heapq.heappush(self._heap, (when, self._serial, callback, argument))
+        self._serial = serial = self._serial + 1
+        heappush(self._heap, (when, serial, callback, argument))
 
     def post_urgent(self, when: float, callback: Callable[[Any], object], argument: Any) -> None:
         """Like :meth:`post`, before everything else of that instant (SimPy's URGENT priority)."""
         self._serial += 1
-        heapq.heappush(self._heap, (when, self._serial + _URGENT, callback, argument))
+        heappush(self._heap, (when, self._serial + _URGENT, callback, argument))
 
     def call_soon(  # type: ignore[override]  # any callable: typeshed ties its arguments to *args
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         """Schedule ``callback`` for this instant, after what is ready already."""
-        handle = events.Handle(callback, args, self, context)
+        handle = VirtualHandle(callback, args, self, context)
         self._ready.append(handle)
         return handle
 
@@ -134,7 +141,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """Schedule ``callback`` in ``delay`` virtual seconds."""
-        return self.call_at(self._now + delay, callback, *args, context=context)
+        return self._set_timer(self.now + delay, callback, args, context)
 
     def call_at(  # type: ignore[override]
         self,
@@ -144,19 +151,30 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """Schedule ``callback`` at virtual time ``when``; a time in the past means now."""
-        handle = events.TimerHandle(when, callback, args, self, context)
-        handle._scheduled = True  # type: ignore[attr-defined]  # noqa: SLF001 - tells cancel() to notify the loop
-        self._serial += 1
-        heapq.heappush(self._heap, (max(when, self._now), self._serial, _run_timer, handle))
-        return handle
+        return self._set_timer(when, callback, args, context)
 
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Count a cancelled timer (called by ``TimerHandle.cancel``) and sweep when they crowd the heap."""
-        del handle
+    def _set_timer(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        context: contextvars.Context | None,
+    ) -> VirtualTimer:
+        timer = VirtualTimer(when, callback, args, self, context)
+        self._serial = serial = self._serial + 1
+        heappush(self._heap, (max(when, self.now), serial, None, timer))
+        return timer
+
+    def timer_cancelled(self) -> None:
+        """Count a cancelled timer, and sweep when they crowd the heap."""
         self._cancelled_timers += 1
         if self._cancelled_timers > _COMPACT_ABOVE and self._cancelled_timers * 2 > len(self._heap):
-            self._heap[:] = [entry for entry in self._heap if not _is_cancelled_timer(entry)]
-            heapq.heapify(self._heap)
+            self._heap[:] = [
+                entry
+                for entry in self._heap
+                if entry[2] is not None or not entry[3]._cancelled  # noqa: SLF001 - as asyncio's own loop does
+            ]
+            heapify(self._heap)
             self._cancelled_timers = 0
 
     # Running
@@ -179,7 +197,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             task.remove_done_callback(self._stop_running)
             raise
         if not task.done():
-            raise Deadlock(f"nothing is scheduled after {self._now:.3f} s and the trial is not done")
+            raise Deadlock(f"nothing is scheduled after {self.now:.3f} s and the trial is not done")
         return task.result()
 
     def _stop_running(self, _done: object) -> None:
@@ -196,41 +214,63 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._running, self._stopping = True, False
         events._set_running_loop(self)  # noqa: SLF001 - the documented way to be a loop
         try:
-            while not self._stopping and self._run_instant():
-                pass
+            self._run()
         finally:
             self._running = False
             events._set_running_loop(None)  # noqa: SLF001
 
-    def _run_instant(self) -> bool:
-        """Run what is ready, then one heap entry. Return whether anything is left."""
-        ready, heap = self._ready, self._heap
-        while ready:
-            handle = ready.popleft()
-            if not handle._cancelled:  # noqa: SLF001 - as asyncio's own loop does
-                self._count_event()
-                handle._run()  # noqa: SLF001
-                if self._stopping:
-                    return True
-        if not heap:
-            return False
-        when, _, callback, argument = heapq.heappop(heap)
-        if callback is _run_timer and argument._cancelled:  # noqa: SLF001
-            self._cancelled_timers -= 1
-            return True
-        if when > self._deadline:
-            raise DeadlineExceeded(f"the trial ran to its virtual deadline of {self._deadline:g} s")
-        self._now = when
-        self._count_event()
-        callback(argument)
-        return True
+    def _run(self) -> None:
+        """Run what is ready, then the heap's first entry, and so on.
 
-    def _count_event(self) -> None:
-        self.events_run += 1
-        if self.events_run > self._event_budget:
-            raise BudgetExceeded(
-                f"the trial used its budget of {self._event_budget} events by {self._now:.3f} s"
-            )
+        Every event of a trial passes here, hence local names and no calls of our own.
+        """
+        ready, heap = self._ready, self._heap
+        count, budget, deadline = self.events_run, self._event_budget, self._deadline
+        try:
+            while not self._stopping:
+                if ready:
+                    handle = ready.popleft()
+                    if handle._cancelled:  # noqa: SLF001 - here and below as asyncio's own loop does
+                        continue
+                    count += 1
+                    if count > budget:
+                        raise self._budget_exceeded()
+                    try:
+                        handle._context.run(handle._callback, *handle._args)  # noqa: SLF001
+                    except (SystemExit, KeyboardInterrupt):
+                        raise
+                    except BaseException as error:  # noqa: BLE001 - the program's, whatever it is
+                        self._report(handle, error)
+                    continue
+                if not heap:
+                    return
+                when, _, callback, argument = heappop(heap)
+                if callback is None:
+                    argument._scheduled = False  # noqa: SLF001
+                    if argument._cancelled:  # noqa: SLF001
+                        self._cancelled_timers -= 1
+                        continue
+                if when > deadline:
+                    raise DeadlineExceeded(f"the trial ran to its virtual deadline of {deadline:g} s")
+                self.now = when
+                if callback is None:
+                    ready.append(argument)
+                    continue
+                count += 1
+                if count > budget:
+                    raise self._budget_exceeded()
+                callback(argument)
+        finally:
+            self.events_run = count
+
+    def _budget_exceeded(self) -> BudgetExceeded:
+        used = f"the trial used its budget of {self._event_budget} events by {self.now:.3f} s"
+        return BudgetExceeded(used)
+
+    def _report(self, handle: asyncio.Handle, error: BaseException) -> None:
+        self.call_exception_handler(
+            {"message": f"Exception in callback {handle!r}", "exception": error, "handle": handle}
+        )
 
     def is_running(self) -> bool:
         """Whether the loop runs now."""
@@ -245,7 +285,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._deadline, self._event_budget = float("inf"), 1 << 62
         self._heap.clear()
         for _ in range(8):  # a task may start another while it is being cancelled
-            alive = sorted((task for task in self._tasks if not task.done()), key=hash)
+            alive = [task for task in self.tasks() if not task.done()]
             if not alive:
                 break
             for task in alive:
@@ -290,14 +330,17 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """Return a task of this loop."""
         self._object_serial += 1
         task = _new_task(coro, self, self._object_serial, context)
-        self._tasks.add(task)
+        self._tasks.append(weakref.ref(task))
+        if len(self._tasks) > self._tasks_limit:
+            self._tasks = [weakref.ref(known) for known in self.tasks()]
+            self._tasks_limit = max(_FORGET_ABOVE, 2 * len(self._tasks))
         if name is not None:
             task.set_name(name)
         return task
 
     def tasks(self) -> list[SerialTask[Any]]:
         """Return the tasks of this loop that exist still, oldest first."""
-        return sorted(self._tasks, key=hash)
+        return [task for reference in self._tasks if (task := reference()) is not None]
 
     # Errors
 
@@ -502,11 +545,3 @@ def _new_task(
     task._host = host_of(context)  # noqa: SLF001 - ours
     task.__init__(coro, loop=loop, context=context)  # type: ignore[misc]
     return task
-
-
-def _run_timer(handle: asyncio.TimerHandle) -> None:
-    handle._run()  # noqa: SLF001 - as asyncio's own loop does
-
-
-def _is_cancelled_timer(entry: tuple[float, int, Callable[[Any], object], Any]) -> bool:
-    return entry[2] is _run_timer and bool(entry[3]._cancelled)  # noqa: SLF001

@@ -1,0 +1,84 @@
+"""What the virtual loop schedules: asyncio's handles, made and cancelled at a third of the cost.
+
+A trial makes hundreds of them a call. asyncio's own constructor asks the loop whether it is in debug mode,
+its ``cancel`` asks again; the virtual loop never is, because debug mode reads the wall clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from typing import Any, Protocol
+
+
+class Scheduler(Protocol):
+    """What a timer needs of its loop."""
+
+    def timer_cancelled(self) -> None:
+        """Note that a timer in the heap will do nothing."""
+
+
+class VirtualHandle(asyncio.Handle):
+    """A callback of this instant. Private attributes are those of :class:`asyncio.Handle`."""
+
+    __slots__ = ()
+
+    _callback: Any
+    _args: tuple[Any, ...]
+    _context: contextvars.Context
+
+    def __init__(
+        self,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: Scheduler,
+        context: contextvars.Context | None,
+    ) -> None:
+        self._context = contextvars.copy_context() if context is None else context
+        self._loop = loop
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._repr = self._source_traceback = None  # debug mode's
+
+    def cancel(self) -> None:
+        """Do not call it; what it would have been called with is let go."""
+        self._cancelled = True
+        self._callback, self._args = None, ()
+
+
+class VirtualTimer(asyncio.TimerHandle):
+    """A callback of a later instant. ``_scheduled`` as long as it is in the heap."""
+
+    __slots__ = ()
+
+    _callback: Any
+    _args: tuple[Any, ...]
+    _context: contextvars.Context
+    _loop: Scheduler
+
+    def __init__(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: Scheduler,
+        context: contextvars.Context | None,
+    ) -> None:
+        self._context = contextvars.copy_context() if context is None else context
+        self._loop = loop
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._repr = self._source_traceback = None  # debug mode's
+        self._when = when
+        self._scheduled = True
+
+    def cancel(self) -> None:
+        """Do not call it; the loop sweeps it out of the heap when there are many."""
+        if not self._cancelled:
+            self._cancelled = True
+            self._callback, self._args = None, ()
+            if self._scheduled:
+                self._loop.timer_cancelled()
