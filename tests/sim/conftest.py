@@ -11,6 +11,7 @@ from lab.sim.network import SimNetwork
 from lab.spec.event import EventType
 from lab.spec.impairment_options import parse_impairment
 from lab.spec.plan import plan_network
+from nat_models.packet import IcmpMessage, IcmpType, IpProtocol, Packet
 
 
 class UdpSocket(asyncio.DatagramProtocol):
@@ -77,6 +78,20 @@ class World:
         open_ = self.loop.create_datagram_endpoint
         _, protocol = await self.on(host, open_(UdpSocket, local, remote, **options))
         return protocol
+
+    async def ping(self, host, destination, size=56, identifier=77):
+        """Send an echo request; return the packets that the host got within 5 s."""
+        own, before = self.network.host(host), len(self.seen(host, outbound=False))
+        source = (own.source_address_for(destination), identifier)
+        request = IcmpMessage(IcmpType.ECHO_REQUEST)
+        data = bytes(number % 256 for number in range(size))
+        own.send_packet(
+            Packet(
+                IpProtocol.ICMP, source, (destination, 0), data, icmp=request, packet_id=own.next_packet_id()
+            )
+        )
+        await asyncio.sleep(5)
+        return self.seen(host, outbound=False)[before:]
 
     def impair(self, link, **options):
         self.network.impair(link, *parse_impairment(options, link))
