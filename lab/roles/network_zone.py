@@ -54,12 +54,12 @@ def _services(
             except UsageError as error:
                 problems += error.problems
                 continue
-            if record.target in network.nodes:
-                record = record._replace(target=public_name(record.target))
+            if (node_name := record.target) in network.nodes:
+                record = record._replace(target=public_name(node_name))
                 if record.target not in known:
-                    found = f"{text!r}: {record.target} has no address"
+                    found = f"{text!r}: {node_name} is not public and has no name"
                     problems.append(
-                        Problem(f"srv {name}", found, suggestion='name it by names={"...": [...]}')
+                        Problem(f"srv {name}", found, suggestion='give it one: names={"...": [...]}')
                     )
             records.append(record)
         yield name, records
