@@ -16,7 +16,7 @@ from lab.sim.current import on_host
 from lab.sim.fragmentation import Reassembler, fragment_packet, natural_length
 from lab.sim.node import Port, SimNode, family_of, is_address
 from lab.sim.path_mtu import LONGEST_PACKET, PathMtu
-from lab.sim.tcp_stack import TcpStack
+from lab.sim.tcp.stack import TcpStack
 from lab.sim.tls import start_tls, wrap_client, wrap_server
 from lab.sim.udp import EPHEMERAL_PORTS, LOOPBACKS, WILDCARDS, check_port
 from lab.sim.udp_stack import UdpStack

@@ -6,7 +6,7 @@ too, every later event on a link with a rate would move. Two measures against th
 - The lab's own contexts (:mod:`lab.roles.certificates`) make handshakes of a fixed size.
 - With any other context a handshake flight is *charged* a multiple of 512 bytes: an ECDSA signature has 70 to
   72 bytes, and the encoding of a session ticket varies as little. Segments, their number and their times
-  follow the charged length (:mod:`lab.sim.tcp_segment`). A flight that lies within these few bytes of a
+  follow the charged length (:mod:`lab.sim.tcp.segment`). A flight that lies within these few bytes of a
   multiple could still fall on either side of it.
 
 Application records are as long as their text makes them. A handshake inside another TLS connection is not
@@ -20,13 +20,13 @@ from asyncio.sslproto import SSLProtocol
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lab.roles.certificates import FixedSizeContext, lab_client_context
-from lab.sim.tcp_transport import TcpTransport
+from lab.sim.tcp.transport import TcpTransport
 
 if TYPE_CHECKING:
     import asyncio
 
-    from lab.sim.tcp_endpoint import ProtocolFactory
-    from lab.sim.tcp_stack import TcpStack
+    from lab.sim.tcp.endpoint import ProtocolFactory
+    from lab.sim.tcp.stack import TcpStack
     from nat_models.packet import TransportAddress
 
 HANDSHAKE_QUANTUM = 512

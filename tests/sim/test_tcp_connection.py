@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.sim.tcp_config import TcpConfig, TcpFailure
-from lab.sim.tcp_connection import TcpConnection
-from lab.sim.tcp_segment import ACK, FIN, PSH, RST, SYN, Segment, answer_closed, to_wire
-from lab.sim.tcp_state import TcpState
+from lab.sim.tcp.config import TcpConfig, TcpFailure
+from lab.sim.tcp.connection import TcpConnection
+from lab.sim.tcp.segment import ACK, FIN, PSH, RST, SYN, Segment, answer_closed, to_wire
+from lab.sim.tcp.state import TcpState
 from nat_models.packet import IcmpType
 
 NAMES = {SYN: "SYN", FIN: "FIN", RST: "RST", ACK: "ACK"}

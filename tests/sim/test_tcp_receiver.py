@@ -3,9 +3,9 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.sim.tcp_config import TcpConfig
-from lab.sim.tcp_receiver import TcpReceiver
-from lab.sim.tcp_segment import from_wire, to_wire, trim_front
+from lab.sim.tcp.config import TcpConfig
+from lab.sim.tcp.receiver import TcpReceiver
+from lab.sim.tcp.segment import from_wire, to_wire, trim_front
 
 STREAM = bytes(range(251)) * 40
 START = 1001

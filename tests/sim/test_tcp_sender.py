@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from lab.sim.tcp_config import TcpConfig
-from lab.sim.tcp_congestion import NewReno, RetransmissionTimeout
-from lab.sim.tcp_sender import TcpSender
+from lab.sim.tcp.config import TcpConfig
+from lab.sim.tcp.congestion import NewReno, RetransmissionTimeout
+from lab.sim.tcp.sender import TcpSender
 
 CONFIG = TcpConfig()
 MSS = 1000

@@ -8,9 +8,9 @@ from mininet.topo import Topo
 
 from lab.sim.clock import VirtualLoop
 from lab.sim.network import SimNetwork
-from lab.sim.tcp_config import TcpConfig
-from lab.sim.tcp_segment import ACK, RST, SYN, Segment, packet_of, segment_of
-from lab.sim.tcp_stack import TcpStack
+from lab.sim.tcp.config import TcpConfig
+from lab.sim.tcp.segment import ACK, RST, SYN, Segment, packet_of, segment_of
+from lab.sim.tcp.stack import TcpStack
 from lab.spec.plan import plan_network
 from nat_models.packet import IcmpMessage, IcmpType, Packet
 

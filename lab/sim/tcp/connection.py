@@ -13,11 +13,11 @@ Not modelled: options (MSS, window scaling, SACK, timestamps), urgent data, ECN,
 
 from __future__ import annotations
 
-from lab.sim.tcp_config import TcpConfig, TcpFailure
-from lab.sim.tcp_receiver import TcpReceiver
-from lab.sim.tcp_segment import ACK, FIN, PSH, RST, SYN, Segment, from_wire, to_wire
-from lab.sim.tcp_sender import InFlight, TcpSender
-from lab.sim.tcp_state import (
+from lab.sim.tcp.config import TcpConfig, TcpFailure
+from lab.sim.tcp.receiver import TcpReceiver
+from lab.sim.tcp.segment import ACK, FIN, PSH, RST, SYN, Segment, from_wire, to_wire
+from lab.sim.tcp.sender import InFlight, TcpSender
+from lab.sim.tcp.state import (
     AFTER_FIN_ACKNOWLEDGED,
     AFTER_FIN_RECEIVED,
     AFTER_FIN_SENT,

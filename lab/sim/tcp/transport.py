@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from lab.sim.tcp_endpoint import TcpEndpoint
+    from lab.sim.tcp.endpoint import TcpEndpoint
     from nat_models.packet import TransportAddress
 
 _HIGH_WATER = 64 * 1024

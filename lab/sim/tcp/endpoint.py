@@ -6,17 +6,17 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from lab.sim.tcp_config import TcpFailure
-from lab.sim.tcp_connection import TcpConnection
-from lab.sim.tcp_segment import packet_of, segment_of
-from lab.sim.tcp_state import TcpState
-from lab.sim.tcp_transport import TcpTransport
+from lab.sim.tcp.config import TcpFailure
+from lab.sim.tcp.connection import TcpConnection
+from lab.sim.tcp.segment import packet_of, segment_of
+from lab.sim.tcp.state import TcpState
+from lab.sim.tcp.transport import TcpTransport
 from nat_models.packet import format_address
 
 if TYPE_CHECKING:
     import contextvars
 
-    from lab.sim.tcp_stack import TcpStack
+    from lab.sim.tcp.stack import TcpStack
     from nat_models.packet import Packet, TransportAddress
 
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]

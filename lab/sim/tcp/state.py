@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING
 
-from lab.sim.tcp_config import TcpFailure
+from lab.sim.tcp.config import TcpFailure
 from nat_models.packet import IcmpType
 
 if TYPE_CHECKING:

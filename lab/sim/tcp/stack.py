@@ -11,10 +11,10 @@ import errno
 import os
 from typing import TYPE_CHECKING, Protocol
 
-from lab.sim.tcp_config import TcpConfig, TcpFailure
-from lab.sim.tcp_connection import TcpConnection
-from lab.sim.tcp_endpoint import Opened, ProtocolFactory, TcpEndpoint
-from lab.sim.tcp_segment import (
+from lab.sim.tcp.config import TcpConfig, TcpFailure
+from lab.sim.tcp.connection import TcpConnection
+from lab.sim.tcp.endpoint import Opened, ProtocolFactory, TcpEndpoint
+from lab.sim.tcp.segment import (
     ACK,
     RST,
     SYN,
@@ -25,8 +25,8 @@ from lab.sim.tcp_segment import (
     packet_of,
     segment_of,
 )
-from lab.sim.tcp_server import TcpListener, TcpServer
-from lab.sim.tcp_state import TcpState
+from lab.sim.tcp.server import TcpListener, TcpServer
+from lab.sim.tcp.state import TcpState
 from nat_models.packet import IcmpMessage, IpProtocol, Packet, TransportAddress, format_address
 
 if TYPE_CHECKING:

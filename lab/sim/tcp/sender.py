@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from lab.sim.tcp_congestion import NewReno, RetransmissionTimeout
-from lab.sim.tcp_segment import FIN, SYN, trim_front
+from lab.sim.tcp.congestion import NewReno, RetransmissionTimeout
+from lab.sim.tcp.segment import FIN, SYN, trim_front
 
 if TYPE_CHECKING:
-    from lab.sim.tcp_config import TcpConfig
+    from lab.sim.tcp.config import TcpConfig
 
 MINIMUM_SEGMENT_SIZE = 88
 """Bytes; no ICMP message makes segments smaller (the reason is that of Linux: forged tiny MTUs)."""

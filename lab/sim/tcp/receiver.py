@@ -10,10 +10,10 @@ from __future__ import annotations
 import bisect
 from typing import TYPE_CHECKING, NamedTuple
 
-from lab.sim.tcp_segment import trim_front
+from lab.sim.tcp.segment import trim_front
 
 if TYPE_CHECKING:
-    from lab.sim.tcp_config import TcpConfig
+    from lab.sim.tcp.config import TcpConfig
 
 
 class _Early(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lab.sim.tcp_config import TcpConfig
+    from lab.sim.tcp.config import TcpConfig
 
 DUPLICATE_THRESHOLD = 3
 """Duplicate acknowledgements that mean a loss (RFC 5681 §3.2)."""

@@ -6,13 +6,13 @@ import asyncio
 import contextvars
 from typing import TYPE_CHECKING, Any
 
-from lab.sim.tcp_transport import sockaddr
+from lab.sim.tcp.transport import sockaddr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lab.sim.tcp_endpoint import ProtocolFactory, TcpEndpoint
-    from lab.sim.tcp_stack import TcpStack
+    from lab.sim.tcp.endpoint import ProtocolFactory, TcpEndpoint
+    from lab.sim.tcp.stack import TcpStack
     from nat_models.packet import TransportAddress
 
 
