@@ -27,11 +27,12 @@ class FailureReporter:
         network.loop.set_exception_handler(self._hear)
 
     def _hear(self, _loop: object, context: dict[str, Any]) -> None:
-        task, error = context.get("task"), context.get("exception")
-        if isinstance(task, SerialTask):
-            if task.done():  # not so when it was freed before its end, which is as much the collector's doing
-                self._abandoned[hash(task)] = task
-        elif error is not None:
+        error, future = context.get("exception"), context.get("future")
+        if isinstance(future, SerialTask):
+            self._abandoned[hash(future)] = future
+        elif (
+            error is not None and future is None
+        ):  # a bare future is no program: whoever awaited it was ended
             self.report(_host_in(context), error, program=str(context.get("message", "")))
 
     def report_abandoned(self) -> None:

@@ -20,7 +20,7 @@ from lab.sim.host import SimHost
 from lab.sim.nat_box import SimNatBox
 from lab.sim.network import SimNetwork
 from lab.sim.rebind import aioice_on_simulated_hosts
-from lab.spec.command import decode_command
+from lab.spec.command import Command, Dial, decode_command
 from lab.spec.event import Event, EventType
 from lab.spec.impairment import Impairment
 from lab.spec.network import Network
@@ -70,10 +70,19 @@ class SimLab(Lab):
         if role is None:
             raise UsageError(f"{node} takes no commands")
         if _was_broken_off(self._programs[node]):
-            call = decode_command(encoded).call
-            self.simulated.emit(EventType.ROLE_FAILED, node=node, call=call, error="its program has ended")
+            self._refuse(node, decode_command(encoded))
             return
         self.simulated.host(node).call_soon(role.handle, encoded)
+
+    def _refuse(self, node: str, command: Command) -> None:
+        """Record a command to a program that has ended; a call that it was to make is one that failed."""
+        call = ""
+        if isinstance(command, Dial):
+            call = command.call
+            self.simulated.emit(EventType.CALL_STARTED, node=node, call=call, caller=node, callee=command.to)
+        self.simulated.emit(
+            EventType.ROLE_FAILED, node=node, call=call, error=f"{command.command}: the program has ended"
+        )
 
     def _set_link(self, label: str, forward: Impairment, backward: Impairment) -> None:
         self.simulated.impair(label, forward, backward)
