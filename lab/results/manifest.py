@@ -56,6 +56,8 @@ def make_manifest(
                 "parameters": dict(trial.parameters),
                 "settings": dict(trial.settings),
                 "repeat": trial.repeat,
+                "deadline": trial.deadline,
+                "event_budget": trial.event_budget,
             }
             for trial in trials
         ],

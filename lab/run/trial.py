@@ -34,14 +34,19 @@ class TrialResult:
     pcapng: bytes = b""
 
 
-def run_trial(trial: Trial) -> TrialResult:
+def run_trial(trial: Trial, capture: Capture | None = None) -> TrialResult:
     """Run a trial in virtual time.
+
+    Args:
+        trial: what to run.
+        capture: hears of every packet, where given; a trial that asks for a capture otherwise gets its own.
 
     Raises:
         UsageError: the topology or the scenario cannot be used.
     """
     network = load_topology(trial.topology, trial.parameters)
-    capture = Capture(network) if trial.capture else None
+    if capture is None and trial.capture:
+        capture = Capture(network)
     scenario = _load_scenario(trial.scenario)
     events, invalid = simulate(
         network,
@@ -58,7 +63,7 @@ def run_trial(trial: Trial) -> TrialResult:
         events=_as_lines(events, trial.key),
         calls=calls_of(events),
         invalid=invalid,
-        pcapng=capture.to_pcapng() if capture else b"",
+        pcapng=capture.to_pcapng() if capture is not None and trial.capture else b"",
     )
 
 
