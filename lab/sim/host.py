@@ -91,6 +91,10 @@ class SimHost(SimNode):
         self.network.emit(
             type_, node=self.name, call=call, packet_id=packet_id, cause_id=cause, count=count, **data
         )
+        if type_ is EventType.PACKET_DROPPED and self.network.capture is not None:
+            self.network.capture.record_refusal(
+                self.loop.time(), self.name, cause, str(data.get("reason", ""))
+            )
 
     def random(self, purpose: str) -> random.Random:
         """Return this host's seeded generator for one purpose."""

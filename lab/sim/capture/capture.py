@@ -30,6 +30,11 @@ class _Record:
     comments: list[str] = field(default_factory=list)
 
 
+def _comment_drop(record: _Record, time: float, where: str, reason: str) -> None:
+    later = f" at {time:.6f} s" if time != record.time else ""
+    record.comments.append(f"dropped{where}{later}: {reason}")
+
+
 class Capture:
     """Collects what interfaces send and get.
 
@@ -70,8 +75,13 @@ class Capture:
         part = ""
         if packet.fragment is not None and latest.packet.fragment is None:
             part = f" fragment at offset {packet.fragment.offset}"
-        later = f" at {time:.6f} s" if time != latest.time else ""
-        latest.comments.append(f"dropped{part} at {where}{later}: {reason}")
+        _comment_drop(latest, time, f"{part} at {where}", reason)
+
+    def record_refusal(self, time: float, where: str, packet_id: int, reason: str) -> None:
+        """Note that the program that got a packet dropped it at ``time``; nothing, if no interface saw it."""
+        latest = self._latest.get(packet_id)
+        if latest is not None:
+            _comment_drop(latest, time, f" by the program at {where}", reason)
 
     def to_pcapng(self, nodes: Collection[str] = ()) -> bytes:
         """Return the file: interfaces in the network's order, records by time, then as they came.
