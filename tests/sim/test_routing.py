@@ -153,6 +153,25 @@ class TestSeveralInterfaces:
         wifi, cell = (world.address("phone", number) for number in (family, family + 1))
         assert world.run(scenario()) == [(wifi, 0.01), (cell, 0.04)]
 
+    def test_a_tcp_connection_keeps_to_the_interface_it_is_bound_to(self, build):
+        world = build(Phone)
+
+        async def serve():
+            await asyncio.start_server(lambda _, writer: writer.close(), ANY, 80)
+
+        async def connect(own):
+            began = world.loop.time()
+            _, writer = await asyncio.open_connection(world.address("server"), 80, local_addr=(own, 0))
+            writer.close()
+            return writer.get_extra_info("sockname")[0], round(world.loop.time() - began, 6)
+
+        async def scenario():
+            await world.on("server", serve())
+            return [await world.on("phone", connect(world.address("phone", number))) for number in (0, 1)]
+
+        wifi, cell = (world.address("phone", number) for number in (0, 1))
+        assert world.run(scenario()) == [(wifi, 0.02), (cell, 0.08)]
+
     def test_an_unbound_socket_takes_the_preferred_interface(self, build):
         world = build(Phone)
 
