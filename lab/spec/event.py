@@ -36,7 +36,7 @@ class EventType(enum.StrEnum):
     ICE_GATHERING = "ice.gathering"  # policy, stun, turn, transport
     ICE_CANDIDATE = "ice.candidate"  # side, type, address, priority, related; or side, address, problem
     ICE_CANDIDATE_ERROR = "ice.candidate_error"  # code (701: the server did not answer), url
-    ICE_GATHERED = "ice.gathered"  # count, types, seconds
+    ICE_GATHERED = "ice.gathered"  # candidates (how many), types, seconds
     ICE_CHECKING = "ice.checking"  # controlling, pairs
     ICE_CHECK = "ice.check"  # local, remote, from, to (pair states)
     ICE_NOMINATED = "ice.nominated"  # local, remote
@@ -44,12 +44,12 @@ class EventType(enum.StrEnum):
     ICE_SELECTED = "ice.selected"  # local {type,address}, remote {type,address}, path
     ICE_CONNECTED = "ice.connected"  # seconds (since call.started)
     ICE_FAILED = "ice.failed"  # reason
-    ICE_CONSENT_LOST = "ice.consent_lost"  # seconds (since the last answer)
+    ICE_CONSENT_LOST = "ice.consent_lost"  # since_connected (seconds)
     MEDIA_SENT = "media.sent"  # bytes, sequence
     MEDIA_RECEIVED = "media.received"  # bytes, sequence, delay
     TURN_ALLOCATED = "turn.allocated"  # client, relayed, lifetime, transport
     TURN_REFUSED = "turn.refused"  # client, method, code, reason
-    TURN_EXPIRED = "turn.expired"  # what (allocation, permission, channel), client, peer
+    TURN_EXPIRED = "turn.expired"  # what (allocation, permission, channel), client, peer, why
     ROLE_FAILED = "role.failed"  # error, program (its name, or the callback that failed)
     COMMAND = "command"  # the encoded command
 

@@ -118,7 +118,7 @@ class IceCall:
         types: list[JsonValue] = [*sorted({c.type for c in connection.local_candidates})]
         self._emit(
             EventType.ICE_GATHERED,
-            count=len(connection.local_candidates),
+            candidates=len(connection.local_candidates),
             types=types,
             seconds=_elapsed(self._loop, started),
         )
