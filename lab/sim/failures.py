@@ -8,7 +8,8 @@ so these are told at the end of the trial, in the order in which the tasks were 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 from lab.sim.clock import SerialTask
 from lab.sim.current import host_of
@@ -16,6 +17,9 @@ from lab.spec.event import EventType
 
 if TYPE_CHECKING:
     from lab.sim.network import SimNetwork
+
+
+_NUMBERED: Final = re.compile(r"Task-\d+")
 
 
 class FailureReporter:
@@ -30,10 +34,9 @@ class FailureReporter:
         error, future = context.get("exception"), context.get("future")
         if isinstance(future, SerialTask):
             self._abandoned[hash(future)] = future
-        elif (
-            error is not None and future is None
-        ):  # a bare future is no program: whoever awaited it was ended
-            self.report(_host_in(context), error, program=str(context.get("message", "")))
+        elif error is not None and future is None:
+            # (A bare future is no program: whoever awaited it has ended.)
+            self.report(_host_in(context), error, program=_culprit(context))
 
     def report_abandoned(self) -> None:
         """Report the tasks that failed and were not asked about it, until now."""
@@ -42,7 +45,7 @@ class FailureReporter:
                 self._abandoned[hash(task)] = task
         for _, task in sorted(self._abandoned.items()):
             if (error := task.exception()) is not None:
-                self.report(task.host_name, error, program=task.get_name())
+                self.report(task.host_name, error, program=_name_of(task))
         self._abandoned.clear()
 
     def report(self, node: str, error: BaseException, *, program: str) -> None:
@@ -55,6 +58,21 @@ class FailureReporter:
 def _has_unseen_error(task: asyncio.Task[Any]) -> bool:
     # asyncio's own note of whether to complain when the task is freed; reading exception() would clear it.
     return task.done() and bool(task._log_traceback)  # noqa: SLF001
+
+
+def _name_of(task: asyncio.Task[Any]) -> str:
+    """Return a task's name, or its coroutine's in place of a number, which would count all of the process."""
+    name = task.get_name()
+    return str(getattr(task.get_coro(), "__qualname__", "")) if _NUMBERED.fullmatch(name) else name
+
+
+def _culprit(context: dict[str, Any]) -> str:
+    """Return the callback's name, or what asyncio says; no text with a memory address in it."""
+    handle = context.get("handle")
+    if handle is None:
+        return str(context.get("message", ""))
+    callback = handle._callback  # noqa: SLF001 - as above
+    return str(getattr(callback, "__qualname__", type(callback).__name__))
 
 
 def _host_in(context: dict[str, Any]) -> str:

@@ -154,6 +154,25 @@ class TestFailures:
         ((node, error),) = failures(events)
         assert node == "bob"
         assert error.startswith("ValueError: invalid literal")
+        (event,) = [e for e in events if e.type is EventType.ROLE_FAILED]
+        assert event.data["program"] == "int"
+
+    def test_is_told_in_the_same_words_whatever_ran_before(self):
+        """No memory address, no number that counts the tasks of the process."""
+
+        async def spawns():
+            loop = asyncio.get_running_loop()
+            stray = loop.create_task(fails("one"))
+            del stray
+            loop.call_soon(lambda: 1 / 0)
+            await asyncio.sleep(1)
+
+        async def scenario(lab):
+            await lab.simulated.host("bob").start(spawns())
+
+        first, second = ([e.to_json("t") for e in play(scenario)[0]] for _ in range(2))
+        assert first == second
+        assert sum('"program":"fails"' in line for line in first) == 1
 
     def test_of_a_datagram_protocol(self):
         class Broken(asyncio.DatagramProtocol):
