@@ -14,18 +14,19 @@ Names in ``VARY`` that the topology has as parameters go to it; the others are r
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import itertools
+import math
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from lab.errors import NothingSelected, Problem, UsageError, did_you_mean
 from lab.handle import Lab
+from lab.run.settings import check_parameter_names, check_settings
 from lab.spec.event import JsonValue
 from lab.spec.find import find_content, open_topology
 from lab.spec.topology_file import display_path
@@ -35,7 +36,8 @@ from lab.units import parse_duration
 Scenario = Callable[[Lab], Awaitable[None]]
 """What a scripted scenario defines: a coroutine function that acts through the handle."""
 
-_KNOWN = frozenset({"TOPOLOGY", "PARAMETERS", "VARY", "REPEAT", "DEADLINE", "EVENT_BUDGET", "MATRIX"})
+MOST_TRIALS: Final = 1_000_000
+"""Of one run: they are planned before the first one starts, at about a kilobyte each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,12 +85,15 @@ def plan_run(
     """
     path = find_content("scenarios", name_or_path, ".py")
     module = _load_module(path)
-    _check_names(module, path)
-    vary = {**_constants(module), **dict(getattr(module, "VARY", {})), **(overrides or {})}
+    check_settings(vars(module), display_path(path))
+    own = {**_constants(module), **dict(getattr(module, "VARY", {}))}
+    vary = {**own, **(overrides or {})}
     topology = str(module.TOPOLOGY)
     topology_names = open_topology(topology).parameters
-    _check_overrides(overrides or {}, [*topology_names, *getattr(module, "VARY", {})])
+    _check_overrides(overrides or {}, [*topology_names, *own])
+    check_parameter_names(own, topology_names, display_path(path))
     repetitions = int(getattr(module, "REPEAT", 1)) if repeat is None else repeat
+    _check_size(vary, repetitions, display_path(path))
     trials = [
         Trial(
             scenario=str(path),
@@ -127,7 +132,7 @@ def _load_module(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # noqa: BLE001 - a scenario may raise anything; it is told by file and line
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever an author's code may raise
         raise UsageError(problem_in_file(path, error)) from None
     missing = [name for name in ("TOPOLOGY", "scenario") if not hasattr(module, name)]
     if missing:
@@ -139,24 +144,21 @@ def _load_module(path: Path) -> ModuleType:
     return module
 
 
-def problem_in_file(path: Path, error: Exception) -> Problem:
+def problem_in_file(path: Path, error: BaseException) -> Problem:
     """Return what an author's file raised as a problem at the line of that file."""
     place, own = display_path(path), str(path.resolve())
     if isinstance(error, SyntaxError):
-        return Problem(f"{place}:{error.lineno}", f"{error.msg}: {(error.text or '').strip()}")
+        line = f":{error.lineno}" if error.lineno else ""  # none for a file that is no text at all
+        return Problem(f"{place}{line}", ": ".join(filter(None, [error.msg, (error.text or "").strip()])))
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == own]
     return Problem(f"{place}:{lines[-1]}" if lines else place, f"{type(error).__name__}: {error}")
 
 
-def _check_names(module: ModuleType, path: Path) -> None:
-    """A misspelt setting would silently be ignored: refuse capitals that nearly are one."""
-    problems = []
-    for name in vars(module):
-        if name.isupper() and name not in _KNOWN and difflib.get_close_matches(name, _KNOWN, cutoff=0.7):
-            suggestion = did_you_mean(name, _KNOWN)
-            problems.append(Problem(display_path(path), f"unknown setting {name}", suggestion=suggestion))
-    if problems:
-        raise UsageError(*problems)
+def _check_size(vary: Mapping[str, Sequence[JsonValue]], repetitions: int, where: str) -> None:
+    cells = math.prod(map(len, vary.values()))
+    if cells * repetitions > MOST_TRIALS:
+        found = f"{cells} cells, each repeated {repetitions} times, are {cells * repetitions} trials"
+        raise UsageError(Problem(where, found, f"at most {MOST_TRIALS} a run"))
 
 
 def _check_overrides(overrides: Mapping[str, Any], known: Sequence[str]) -> None:

@@ -17,7 +17,11 @@ from lab.spec.event import Event
 from lab.spec.find import load_topology
 from lab.spec.trial import Trial
 
-_load_scenario = lru_cache(maxsize=8)(load_scenario)
+
+@lru_cache(maxsize=8)
+def _load_scenario(path: Path, _modified: int) -> Scenario:
+    """Load once for all trials of a file; a file that changed, or another of that name, is another one."""
+    return load_scenario(path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +51,8 @@ def run_trial(trial: Trial, capture: Capture | None = None) -> TrialResult:
     network = load_topology(trial.topology, trial.parameters)
     if capture is None and trial.capture:
         capture = Capture(network)
-    scenario = _load_scenario(trial.scenario)
+    path = Path(trial.scenario).resolve()
+    scenario = _load_scenario(path, path.stat().st_mtime_ns)
     events, invalid = simulate(
         network,
         _told_by_line(scenario, trial.scenario),
@@ -75,7 +80,7 @@ def _told_by_line(scenario: Scenario, path: str) -> Scenario:
             await scenario(lab)
         except CallpathError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UsageError(problem_in_file(Path(path), error)) from error
 
     return guarded

@@ -182,7 +182,8 @@ def _run_authors_code(path: Path, run: Callable[[], object]) -> Any:
     except UsageError:
         raise
     except SyntaxError as error:
-        raise UsageError(Problem(f"{display_path(path)}:{error.lineno}", str(error.msg))) from None
+        line = f":{error.lineno}" if error.lineno else ""  # none for a file that is no text at all
+        raise UsageError(Problem(f"{display_path(path)}{line}", str(error.msg))) from None
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever an author's code may raise
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
         place = f"{display_path(path)}:{lines[-1]}" if lines else display_path(path)

@@ -162,6 +162,76 @@ def test_a_scenario_with_a_misspelt_setting_is_refused_not_run_with_the_default(
 
 
 @pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ('VARY = {"alice_natt": ["none"]}', "no parameter 'alice_natt'\n  did you mean \"alice_nat\"?"),
+        (
+            'PARAMETERS = {"relay_dealy": "5ms"}',
+            "no parameter 'relay_dealy'\n  did you mean \"relay_delay\"?",
+        ),
+        ('VARY = {"alice_nat": "symmetric"}', "VARY: {'alice_nat': 'symmetric'}\n  expected lists by name"),
+        ("VARY = 3", "VARY: 3\n  expected lists by name"),
+        ('REPEAT = "three"', "REPEAT: 'three'\n  expected a whole number"),
+        ("EVENT_BUDGET = 1.5", "EVENT_BUDGET: 1.5\n  expected a whole number"),
+        ("DEADLINE = 5", "DEADLINE: 5\n  expected a duration with its unit"),
+        ('MATRIX = "alice_nat"', "MATRIX: 'alice_nat'\n  expected the parameters of rows and of columns"),
+        (
+            'VARY = {"alice_nat": ["none"]}\nMATRIX = ("alice_nat", "alice_net")',
+            "MATRIX: no parameter 'alice_net' varies\n  did you mean \"alice_nat\"?",
+        ),
+        ("def scenario(lab): pass", "scenario is no coroutine function\n  expected async def scenario(lab)"),
+        ("REPEAT = 2_000_000", "are 2000000 trials\n  expected at most 1000000 a run"),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_refused_before_anything_runs(
+    callpath, tmp_path, settings, expected
+):
+    text = f'TOPOLOGY = "two_homes"\n\nasync def scenario(lab):\n    pass\n\n{settings}\n'
+    (tmp_path / "mine.py").write_text(text)
+    done = callpath("run", "./mine.py")
+    assert_one_screen(done, 2)
+    assert "callpath: mine.py: " in done.err
+    assert expected in done.err
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_scenario_may_vary_what_no_topology_knows_and_read_it_itself(callpath, tmp_path):
+    text = """
+TOPOLOGY = "two_homes"
+PARAMETERS = {"pause": "1s"}
+VARY = {"bob_delay_of_mine": ["1ms", "2ms"]}
+
+async def scenario(lab):
+    assert lab.parameters["bob_delay_of_mine"] in {"1ms", "2ms"}
+    assert lab.parameters["pause"] == "3s"
+"""
+    (tmp_path / "mine.py").write_text(text)
+    assert callpath("run", "./mine.py", "--set", "pause=3s").code == 0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"TOPOLOGY = 1\x00", b"\xff\xfe\x00", b"\x7fELF\x02\x01\x01\x00\x00"],
+    ids=["NUL", "UTF-16", "ELF"],
+)
+@pytest.mark.parametrize("command", ["run", "show"])
+def test_a_file_that_is_no_text_is_told_by_its_name_alone(callpath, tmp_path, command, content):
+    (tmp_path / "mine.py").write_bytes(content)
+    done = callpath(command, "./mine.py")
+    assert_one_screen(done, 2)
+    assert "callpath: mine.py" in done.err
+    assert "None" not in done.err
+
+
+@pytest.mark.parametrize("place", ["    raise SystemExit(7)", "    pass\nraise SystemExit(7)"])
+def test_a_scenario_that_exits_does_not_choose_the_exit_code(callpath, tmp_path, place):
+    (tmp_path / "mine.py").write_text(f'TOPOLOGY = "two_homes"\nasync def scenario(lab):\n{place}\n')
+    done = callpath("run", "./mine.py")
+    assert done.code == 2
+    assert "SystemExit: 7" in done.err
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("TOPOLOGY = 'two_homes'\n", "no scenario"),

@@ -117,3 +117,20 @@ def test_every_stream_has_its_own_seed():
     assert len(seeds) == len(names)
     # Names are joined unambiguously: a longer entity cannot pass for another purpose.
     assert derive_seed(1, "t", "ab", "c") != derive_seed(1, "t", "a", "bc")
+
+
+def test_a_scenario_that_was_edited_runs_as_it_now_is(tmp_path):
+    """A long-lived process (a test session, say) does not keep what a file said before."""
+    file = tmp_path / "edited.py"
+    found = []
+    for number, packets in enumerate((3, 4)):
+        file.write_text(
+            "from lab.spec.command import MediaPlan\n"
+            'TOPOLOGY = "two_homes"\n\n'
+            "async def scenario(lab):\n"
+            f'    await lab.call("alice", "bob", media=MediaPlan(packets={packets}))\n'
+        )
+        os.utime(file, ns=(number, number))
+        (call,) = run_trial(plan_run(str(file), seed=1).trials[0]).calls
+        found.append(call.caller.sent)
+    assert found == [3, 4]
