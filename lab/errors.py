@@ -21,16 +21,22 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with what the user gave: where, what was found, what was expected, what to try."""
+    """One thing wrong with what the user gave: where, what was found, what was expected, what to try.
+
+    ``excerpt`` is the line at fault as it stands in the file, with a caret below the place.
+    """
 
     where: str
     found: str
     expected: str = ""
     suggestion: str = ""
+    excerpt: str = ""
 
     def __str__(self) -> str:
-        """One problem, one to three short lines."""
+        """One problem, one to three short lines, and the excerpt where there is one."""
         lines = [f"{self.where}: {self.found}" if self.where else self.found]
+        if self.excerpt:
+            lines.append(self.excerpt)
         if self.expected:
             lines.append(f"  expected {self.expected}")
         if self.suggestion:
