@@ -5,6 +5,7 @@ The command line. Commands are found by name and imported when called, so that h
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -21,8 +22,14 @@ COMMANDS: Final = {
     "show": "Print a topology as it will be built: nodes, addresses, links, routes.",
 }
 
+EXIT_NOT_READY: Final = 4
 EXIT_INTERNAL: Final = 70
 EXIT_INTERRUPTED: Final = 130
+
+HOST_FAULTS: Final = {
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE,
+}  # fmt: skip
+"""What the machine refuses a program that is in order: room, permission, open files."""
 
 
 class LazyCommands(click.Group):
@@ -80,13 +87,23 @@ def run_command_line(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("callpath: interrupted", err=True)
         return EXIT_INTERRUPTED
-    except Exception as error:
-        if os.environ.get("CALLPATH_TRACEBACK"):
-            raise
-        click.echo(
-            f"callpath: internal error: {type(error).__name__}: {error}\n"
-            "  this is a fault of callpath; run again with CALLPATH_TRACEBACK=1 and report what it prints",
-            err=True,
-        )
-        return EXIT_INTERNAL
+    except OSError as error:
+        if error.errno not in HOST_FAULTS:
+            return _internal(error)
+        place = f"{error.filename}: " if error.filename else ""
+        click.echo(f"callpath: {place}{error.strerror}", err=True)
+        return EXIT_NOT_READY
+    except Exception as error:  # noqa: BLE001 - whatever a fault of our own raises
+        return _internal(error)
     return result if isinstance(result, int) else 0
+
+
+def _internal(error: Exception) -> int:
+    if os.environ.get("CALLPATH_TRACEBACK"):
+        raise error
+    click.echo(
+        f"callpath: internal error: {type(error).__name__}: {error}\n"
+        "  this is a fault of callpath; run again with CALLPATH_TRACEBACK=1 and report what it prints",
+        err=True,
+    )
+    return EXIT_INTERNAL

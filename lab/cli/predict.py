@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
+from click.core import ParameterSource
 
 from lab.cli.parameters import parse_assignments
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lab.measure.predict import PeerNetwork, Prediction, RelayPlacement
+
+
+_OF_PAIRS: Final = {
+    "nats": "NATs by name",
+    "relay": "--relay",
+    "permission_key": "--permission-key",
+    "separate_stun": "--separate-stun",
+}
+_OF_TOPOLOGIES: Final = {"between": "--between", "assignments": "--set"}
+"""What only one of the two ways to ask takes; a topology says the rest itself."""
 
 
 @click.command("predict")
@@ -50,6 +63,7 @@ def command(
     """
     from lab.measure.predict import PermissionKey, PresentFor, RelayPlacement
 
+    _refuse(_OF_PAIRS if topology is not None else _OF_TOPOLOGIES, given_topology=topology is not None)
     placement = RelayPlacement(
         present_for=PresentFor[relay.upper()],
         permission_key=PermissionKey(permission_key),
@@ -65,6 +79,17 @@ def command(
         _show_matrix(placement, as_json)
     else:
         raise click.UsageError(f"two NATs, one of each side, or none; got {len(nats)}: {' '.join(nats)}")
+
+
+def _refuse(options: Mapping[str, str], *, given_topology: bool) -> None:
+    context = click.get_current_context()
+    beside = "cannot be given with --topology" if given_topology else "needs --topology"
+    for parameter, words in options.items():
+        if (
+            context.params[parameter]
+            and context.get_parameter_source(parameter) is not ParameterSource.DEFAULT
+        ):
+            raise click.UsageError(f"{words} {beside}")
 
 
 def _on_topology(topology: str, between: tuple[str, str], assignments: tuple[str, ...]) -> Prediction:

@@ -142,12 +142,13 @@ def _show_matrix(plan: Plan, run: RunDirectory, rows: list[dict[str, Any]]) -> N
         (str(row[row_title]), str(row[column_title])) for row in rows if row.get("possible") == "direct"
     )
     text = matrix_text(cells, row_title=row_title, column_title=column_title, direct_possible=direct_possible)
-    click.echo(text)
     heatmap = plot_matrix(
         cells, row_title=row_title, column_title=column_title, title=f"{plan.name}: selected path"
     )
     save_figure(heatmap, run.path, "paths")
     save_figure(plot_setup_times(rows, title=f"{plan.name}: call set-up time"), run.path, "setup_time")
+    # Last: the reader of a pipe may be gone, and the run is to be whole all the same.
+    click.echo(text)
 
 
 @contextmanager

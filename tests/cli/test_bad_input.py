@@ -1,6 +1,10 @@
 """Bad input gets one screen: the place, what was found and expected, what to try. Nothing is left."""
 
+import errno
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -113,6 +117,15 @@ callpath: \S*two_homes.py:\d+: NAT 'alice-nat': symmetric: filter_scop: unknown 
         (["rnu", "nat_matrix"], r'\nUsage: .*no command \'rnu\'; did you mean "run"\?\n'),
         (["predict", "symmetric"], r"\nUsage: .*two NATs, one of each side, or none; got 1: symmetric\n"),
         (["predict", "none", "full-cone+cng"], r'\n.*no NAT preset \'cng\'\n.*\n  did you mean "cgn"\?\n'),
+        (
+            ["predict", "--topology", "two_homes", "--relay", "none"],
+            r"\nUsage: .*--relay cannot be given with --topology\n",
+        ),
+        (
+            ["predict", "--topology", "two_homes", "none", "cgn"],
+            r"\nUsage: .*NATs by name cannot be given with --topology\n",
+        ),
+        (["predict", "--set", "alice_nat=none"], r"\nUsage: .*--set needs --topology\n"),
         (
             ["predict", "--topology", "two_homes", "--between", "alice", "bbo"],
             r'\ncallpath: no host \'bbo\' in two_homes; did you mean "bob"\?\n',
@@ -262,6 +275,41 @@ def test_a_results_directory_that_cannot_be_written_is_the_hosts_fault(callpath,
     assert_one_screen(done, 4)
     assert "results cannot be written there" in done.err
     assert "--results DIR" in done.err
+
+
+def test_a_full_disk_is_the_hosts_fault_and_names_the_file(callpath, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device", "results/trials/000000.jsonl")
+
+    monkeypatch.setattr("lab.results.run_directory.RunDirectory.write_trial", full)
+    done = callpath("run", "nat_matrix", "--set", "alice_nat=none", "--set", "bob_nat=none")
+    assert_one_screen(done, 4)
+    assert done.err.endswith("callpath: results/trials/000000.jsonl: No space left on device\n")
+
+
+def start(*arguments, **streams):
+    return subprocess.Popen(
+        [sys.executable, "-m", "lab.cli", *arguments], stderr=subprocess.PIPE, text=True, **streams
+    )
+
+
+def test_an_output_that_cannot_be_written_is_the_hosts_fault():
+    with Path("/dev/full").open("w") as full:
+        started = start("predict", "none", "cgn", stdout=full)
+        _, err = started.communicate(timeout=60)
+    assert started.returncode == 4
+    assert err == "callpath: No space left on device\n"
+
+
+def test_a_reader_that_leaves_early_costs_no_picture_and_shows_no_traceback(tmp_path):
+    arguments = ("run", "nat_matrix", "--set", "alice_nat=none", "--set", "bob_nat=none")
+    started = start(*arguments, stdout=subprocess.PIPE, cwd=tmp_path)
+    started.stdout.close()
+    assert "Traceback" not in started.stderr.read()
+    started.stderr.close()
+    started.wait(timeout=60)
+    (run,) = (tmp_path / "results").iterdir()
+    assert {"paths.svg", "setup_time.png", "events.jsonl"} <= {file.name for file in run.iterdir()}
 
 
 def test_an_internal_error_has_its_own_exit_code_and_says_how_to_report_it(callpath, monkeypatch):
