@@ -17,6 +17,7 @@ import lab
 from lab.errors import CallpathError, did_you_mean
 
 COMMANDS: Final = {
+    "ladder": "Draw what the packets of a stored trial did, box by box.",
     "predict": "Which paths a pair of NATs makes possible, from their models alone.",
     "run": "Run a scenario in virtual time and show what came of it.",
     "show": "Print a topology as it will be built: nodes, addresses, links, routes.",

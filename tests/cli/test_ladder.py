@@ -1,0 +1,94 @@
+"""`callpath ladder`: on a stored run, by replay, and only where the replay is what was stored."""
+
+import json
+
+import pytest
+
+RUN = ("nat_matrix", "--set", "alice_nat=symmetric,full-cone", "--set", "bob_nat=port-restricted")
+CELL = "alice_nat=symmetric,bob_nat=port-restricted"
+
+
+@pytest.fixture
+def stored(callpath, tmp_path):
+    """Return the directory of a small run under ./results."""
+    assert callpath("run", *RUN, "--repeat", "1").code == 0
+    (run,) = (tmp_path / "results").iterdir()
+    return run
+
+
+def test_the_default_is_the_relayed_trial_of_the_latest_run(callpath, stored):
+    done = callpath("ladder", "latest")
+    assert done.code == 0
+    assert CELL in done.out.splitlines()[0]
+    assert "─✗" in done.out
+    assert "dropped at bob-nat: filter: " in done.out
+
+
+def test_the_same_ladder_by_path_by_cell_and_by_key(callpath, stored):
+    key = callpath("ladder", "latest").out.split()[1]
+    ladders = {
+        callpath("ladder", *arguments, "--only", "stun,turn").out
+        for arguments in (("latest",), (str(stored), CELL), (stored.name[:12], key[:5]))
+    }
+    assert len(ladders) == 1
+
+
+def test_a_call_alone_and_one_kind_of_packet(callpath, stored):
+    done = callpath("ladder", "latest", "call-1", "--only", "media")
+    assert done.code == 0
+    assert "×5" in done.out
+    assert "TCP" not in done.out
+
+
+def test_the_width_is_kept(callpath, stored):
+    done = callpath("ladder", "latest", "--width", "80")
+    assert max(map(len, done.out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("arguments", "because"),
+    [
+        (("yesterday",), "no run of that name"),
+        (("latest", "alice_nat=symetric"), 'did you mean "symmetric"?'),
+        (("latest", "--only", "stum"), 'did you mean "stun"?'),
+        (("latest", "--width", "45"), "61 or more"),
+    ],
+)
+def test_bad_usage_is_told_and_ends_with_2(callpath, stored, arguments, because):
+    done = callpath("ladder", *arguments)
+    assert done.code == 2
+    assert because in done.err
+    assert done.out == ""
+
+
+def test_a_run_whose_scenario_changed_is_not_drawn(callpath, tmp_path):
+    scenario = tmp_path / "mine.py"
+    text = 'TOPOLOGY = "two_homes"\n\nasync def scenario(lab):\n    await lab.call("alice", "bob")\n'
+    scenario.write_text(text)
+    assert callpath("run", "./mine.py").code == 0
+    assert callpath("ladder", "latest").code == 0
+    scenario.write_text(text.replace('"bob")', '"bob", start_offset=0.2)'))
+    done = callpath("ladder", "latest")
+    assert done.code == 3
+    assert "run again is not what was stored" in done.err
+    assert "first event that differs, line" in done.err
+    scenario.unlink()
+    assert callpath("ladder", "latest").code == 2
+
+
+def test_a_trial_that_was_edited_is_refused(callpath, stored):
+    manifest = json.loads((stored / "manifest.json").read_text())
+    for trial in manifest["trials"]:
+        trial["parameters"]["bob_nat"] = "cgn"
+    (stored / "manifest.json").write_text(json.dumps(manifest))
+    done = callpath("ladder", "latest")
+    assert done.code == 2
+    assert "edited by hand?" in done.err
+
+
+def test_a_run_of_another_version_is_refused(callpath, stored):
+    manifest = json.loads((stored / "manifest.json").read_text()) | {"callpath": "0.0.0"}
+    (stored / "manifest.json").write_text(json.dumps(manifest))
+    done = callpath("ladder", "latest")
+    assert done.code == 2
+    assert "a replay would not be the same" in done.err
