@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from lab.sim.network import SimNetwork
 
 
+class NotAnAddressError(ValueError):
+    """A packet was to go to what is not an IP address."""
+
+
 class Hop(NamedTuple):
     """How to reach a neighbour.
 
@@ -104,7 +108,10 @@ class SimNode:
             return found
 
     def _look_up(self, destination: str, source: str) -> tuple[Port, str] | None:
-        address = ipaddress.ip_address(destination)
+        try:
+            address = ipaddress.ip_address(destination)
+        except ValueError:
+            raise NotAnAddressError(f"{destination!r} is not an IP address") from None
         number, version = int(address), address.version
         fitting = [e for e in self._routes if e.version == version and number & e.mask == e.network]
         longest = [entry for entry in fitting if entry.length == fitting[0].length]

@@ -7,9 +7,10 @@ import contextvars
 import enum
 import errno
 import os
+import socket
 from typing import TYPE_CHECKING, Any
 
-from lab.errors import UsageError
+from lab.sim.node import NotAnAddressError
 from nat_models.packet import IpProtocol, Packet, TransportAddress
 
 if TYPE_CHECKING:
@@ -91,18 +92,26 @@ class UdpTransport(asyncio.DatagramTransport):
             destination = (addr[0], addr[1])
             if remote is not None and destination != remote:
                 raise ValueError(f"Invalid address: must be None or {_as_sockaddr(remote)}")
-        refused = self._refusal(data, destination[0])
+        if not 0 <= destination[1] <= 65535:
+            self._end(OverflowError("sendto(): port must be 0-65535."))
+            return
+        refused = self._refusal(data, destination)
         if refused:
             self.fail(refused)
             return
-        source = self.local
+        try:
+            self._send(data, destination)
+        except NotAnAddressError:
+            self._tell(socket.gaierror(socket.EAI_NONAME, f"Name or service not known: {destination[0]}"))
+
+    def _send(self, data: bytes, destination: TransportAddress) -> None:
+        host, source = self._host, self.local
         if not self._fixed_source:
-            chosen = self._host.source_address_for(destination[0])
+            chosen = host.source_address_for(destination[0])
             if chosen is None:
                 self.fail(errno.ENETUNREACH)
                 return
             source = (chosen, source[1])
-        host = self._host
         host.send_packet(
             Packet(
                 IpProtocol.UDP, source, destination, bytes(data), self.ttl, self.dscp,
@@ -111,10 +120,13 @@ class UdpTransport(asyncio.DatagramTransport):
             )
         )  # fmt: skip
 
-    def _refusal(self, data: bytes, destination: str) -> int:
+    def _refusal(self, data: bytes, where: TransportAddress) -> int:
         """Return the ``errno`` with which the kernel refuses to send, 0 where it does not."""
+        destination, port = where
         if (":" in destination) != self._v6:
             return errno.EAFNOSUPPORT
+        if not port:
+            return errno.EINVAL
         size = len(data)
         if size > self._largest:
             return errno.EMSGSIZE
@@ -128,10 +140,16 @@ class UdpTransport(asyncio.DatagramTransport):
     def fail(self, number: int) -> None:
         """Report an error of that ``errno`` to the protocol."""
         if not self._closing:
-            error = OSError(
-                number, os.strerror(number)
-            )  # the subclass of that number, ConnectionRefusedError
-            self._host.loop.call_soon(self._protocol.error_received, error, context=self._context)
+            self._tell(OSError(number, os.strerror(number)))
+
+    def _tell(self, error: OSError) -> None:
+        self._host.loop.call_soon(self._protocol.error_received, error, context=self._context)
+
+    def _end(self, error: Exception) -> None:
+        """Close the socket over an error that asyncio takes for fatal, and report it as it does."""
+        context = {"message": "Fatal write error on datagram transport", "exception": error}
+        self._context.run(self._host.loop.call_exception_handler, context)
+        self._close(error)
 
     def deliver(self, packet: Packet) -> None:
         """Hand a datagram to the protocol, in the context that opened the socket."""
@@ -152,11 +170,14 @@ class UdpTransport(asyncio.DatagramTransport):
 
     def close(self) -> None:
         """Close the socket; the protocol hears of it soon."""
+        self._close(None)
+
+    def _close(self, error: Exception | None) -> None:
         if self._closing:
             return
         self._closing = True
         self._host.udp.release(self)
-        self._host.loop.call_soon(self._protocol.connection_lost, None, context=self._context)
+        self._host.loop.call_soon(self._protocol.connection_lost, error, context=self._context)
 
     def abort(self) -> None:
         """Close the socket."""
@@ -180,8 +201,8 @@ def check_port(port: int) -> int:
     """Return ``port`` if it is one.
 
     Raises:
-        UsageError: outside 0..65535.
+        OverflowError: outside 0..65535; the socket module raises it so.
     """
     if not 0 <= port <= 65535:
-        raise UsageError(f"{port} is not a port number (0 to 65535)")
+        raise OverflowError("port must be 0-65535.")
     return port

@@ -241,6 +241,43 @@ class TestSending:
         assert pair.run(scenario()) == [errno.EAFNOSUPPORT] * 2
         assert len(pair.capture) == 0
 
+    def test_a_name_in_place_of_an_address_is_not_looked_up(self, pair):
+        """A real socket would block in the resolver; here the error says that there is no such host."""
+
+        async def scenario():
+            sockets = [await pair.udp("alice", (host, 0)) for host in (ANY, pair.address("alice"))]
+            for one in sockets:
+                one.send(b"", ("bob.example.test", 9))
+            await asyncio.sleep(1)
+            return [error.errno for one in sockets for error in one.errors]
+
+        assert pair.run(scenario()) == [socket.EAI_NONAME] * 2
+
+    def test_port_zero_is_refused(self, pair):
+        async def scenario():
+            alice = await pair.udp("alice")
+            alice.send(b"", (pair.address("bob"), 0))
+            await asyncio.sleep(1)
+            return [error.errno for error in alice.errors]
+
+        assert pair.run(scenario()) == [errno.EINVAL]
+
+    def test_a_port_that_is_none_ends_the_socket_as_asyncio_does(self, pair):
+        """A peer that signals such a candidate to a careless program closes its socket."""
+
+        async def scenario():
+            alice = await pair.udp("alice", (ANY, 4000))
+            alice.send(b"", (pair.address("bob"), 70_000))
+            await asyncio.sleep(1)
+            await pair.udp("alice", (ANY, 4000))
+            with pytest.raises(OverflowError):
+                await pair.udp("alice", (ANY, 70_000))
+
+        pair.loop.run_until_complete(scenario())
+        (context,) = pair.loop.unhandled
+        assert isinstance(context["exception"], OverflowError)
+        assert len(pair.capture) == 0
+
     def test_ttl_and_dscp_of_a_socket_are_on_the_wire(self, pair):
         async def scenario():
             alice = await pair.udp("alice")
