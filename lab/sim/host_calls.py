@@ -164,7 +164,9 @@ class HostCalls(asyncio.AbstractEventLoop):
 _SOCKET_TYPES: Final = (
     (socket.SOCK_STREAM, socket.IPPROTO_TCP),
     (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
+    (socket.SOCK_RAW, socket.IPPROTO_IP),
 )
+"""What the C library answers with where no type is asked for."""
 
 
 def _service_number(port: bytes | str | int | None) -> int:

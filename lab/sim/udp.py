@@ -92,6 +92,11 @@ class UdpTransport(asyncio.DatagramTransport):
             destination = (addr[0], addr[1])
             if remote is not None and destination != remote:
                 raise ValueError(f"Invalid address: must be None or {_as_sockaddr(remote)}")
+        if (":" in destination[0]) != self._v6:
+            self._tell(
+                socket.gaierror(socket.EAI_ADDRFAMILY, f"not of the socket's family: {destination[0]}")
+            )
+            return
         if not 0 <= destination[1] <= 65535:
             self._end(OverflowError("sendto(): port must be 0-65535."))
             return
@@ -123,8 +128,6 @@ class UdpTransport(asyncio.DatagramTransport):
     def _refusal(self, data: bytes, where: TransportAddress) -> int:
         """Return the ``errno`` with which the kernel refuses to send, 0 where it does not."""
         destination, port = where
-        if (":" in destination) != self._v6:
-            return errno.EAFNOSUPPORT
         if not port:
             return errno.EINVAL
         size = len(data)

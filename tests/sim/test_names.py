@@ -244,7 +244,7 @@ class TestGetaddrinfo:
             for family, address in zip(
                 (socket.AF_INET, socket.AF_INET6), world.host("pbx").addresses, strict=True
             )
-            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW)
         ]
 
     def test_without_a_name_it_is_loopback_or_wildcard(self, build):
