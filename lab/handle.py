@@ -48,7 +48,7 @@ class Lab(abc.ABC):
     def __init__(self, network: Network, parameters: Mapping[str, object]) -> None:
         self.network = network
         self.parameters = parameters
-        self._calls = 0
+        self._names: set[str] = set()
         self._by_call: dict[str, list[Event]] = {}
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
 
@@ -134,12 +134,16 @@ class Lab(abc.ABC):
 
         ``start_offset`` delays the checks of the caller (positive) or of the callee (negative).
         ``callee_policy`` is the caller's where not given. ``timeout`` bounds the set-up. The call stays up:
-        see :meth:`hang_up`.
+        see :meth:`hang_up`. ``name`` is the call's own, also after it has ended ("": the next number).
         """
         for endpoint in (caller, callee):
             self._check_endpoint(endpoint)
-        self._calls += 1
-        name = name or f"call-{self._calls}"
+        if caller == callee:
+            raise UsageError(Problem("", f"{caller!r} is to call itself", "two endpoints"))
+        name = name or f"call-{len(self._names) + 1}"
+        if name in self._names:
+            raise UsageError(Problem("", f"there was a call {name!r} already", "a name of its own"))
+        self._names.add(name)
         offset = _seconds(start_offset, signed=True)
         plan, own = media or MediaPlan(), policy or CandidatePolicy()
         theirs = callee_policy or own

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from lab.protocols.ice_priority import TypePreference, candidate_priority, pair_priority
 
+pytestmark = pytest.mark.requirement("Z0-1", "Z0-8")
+
 AIOICE_TYPES = {
     TypePreference.HOST: "host",
     TypePreference.PEER_REFLEXIVE: "prflx",

@@ -6,6 +6,8 @@ from lab.errors import WireFormatError
 from lab.protocols.stun import Attribute, MessageBuilder, MessageClass, Method, parse_message_untrusted
 from lab.protocols.stun_auth import long_term_key, long_term_key_sha256, short_term_key, userhash
 
+pytestmark = pytest.mark.requirement("Z0-1")
+
 SHORT_TERM = "VOkJxbRl1RmTxUk/WvJxBt"
 
 REQUEST = bytes.fromhex(

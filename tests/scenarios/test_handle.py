@@ -94,3 +94,15 @@ def test_every_command_reaches_its_role_encoded(play):
 def test_what_is_no_command_is_refused(data):
     with pytest.raises(UsageError):
         decode_command(data)
+
+
+def test_a_call_needs_a_name_of_its_own_and_another_to_call(play):
+    async def same_name_twice(lab):
+        await lab.call("alice", "bob", name="visit")
+        await lab.hang_up("visit")
+        await lab.call("bob", "alice", name="visit")
+
+    with pytest.raises(UsageError, match="there was a call 'visit' already"):
+        play("two_homes", same_name_twice)
+    with pytest.raises(UsageError, match="'alice' is to call itself"):
+        play("two_homes", lambda lab: lab.call("alice", "alice"))
