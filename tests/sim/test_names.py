@@ -165,7 +165,6 @@ class TestOverTheWire:
         world = office(build, names={"sip.example.test": ["backup", "192.0.2.7"]})
         assert look_up(world, "sip.example.test")[0] == [world.address("backup"), "192.0.2.7"]
 
-    @pytest.mark.requirement("Z3-10")
     def test_services_come_in_the_order_of_their_priorities(self, build):
         world = office(build, names={"pbx.example.test": ["pbx"]}, srv=SRV)
         records, seconds = timed(world, world.host("client").resolver.resolve_srv("_sip._udp.example.test"))
