@@ -4,25 +4,21 @@ A test says what it needs from the machine by `@pytest.mark.system("tshark")` or
 that is absent the test is skipped with the reason in pytest's summary. On CI (`CI=true`, or
 `CALLPATH_REQUIRE_ALL=1`), where all of it is installed, any skip is a failure: a green run there means that
 everything ran.
+
+`@pytest.mark.requirement("Z0-9")` says which row of docs/requirements.yaml a test shows. With
+CALLPATH_COVERAGE=FILE the run writes the rows it showed to FILE, one a line: those cited by a test that
+passed and by none that failed.
 """
 
 import os
-import re
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from ruamel.yaml import YAML
 
-# The rows of each source of requirements, by the numbers they have.
-REQUIREMENTS = {
-    "Z0": (range(1, 15), range(20, 36)),
-    "Z1": (range(1, 14),),
-    "Z2": (range(1, 24),),
-    "Z3": (range(1, 85), range(90, 105), range(110, 125)),
-    "Z3X": (range(1, 11),),
-    "Z4": (range(1, 23),),
-}
 ADMINISTRATOR_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
@@ -40,24 +36,50 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("developer", deadline=None)
     settings.register_profile("ci", deadline=None, derandomize=True)
     settings.load_profile("ci" if _nothing_may_be_skipped() else "developer")
+    # Of several processes (pytest-xdist) the one that sees every report writes.
+    if (target := os.environ.get("CALLPATH_COVERAGE")) and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_ShownRows(Path(target).absolute()))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse a requirement id that is not one: it would show nothing."""
-    wrong = sorted(
-        f"{item.nodeid}: {row!r}"
+class _ShownRows:
+    """Collects the rows of the tests that passed and writes them when the run ends."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.passed: set[str] = set()
+        self.failed: set[str] = set()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        rows = {str(value) for name, value in report.user_properties if name == "requirement"}
+        if report.failed:
+            self.failed |= rows
+        elif report.when == "call" and report.passed and not hasattr(report, "wasxfail"):
+            self.passed |= rows
+
+    def pytest_sessionfinish(self) -> None:
+        self.target.write_text("".join(f"{row}\n" for row in sorted(self.passed - self.failed)))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse a requirement id that is not one: it would show nothing. Report the others with their tests."""
+    cited = [
+        (item, row)
         for item in items
         for mark in item.iter_markers("requirement")
         for row in mark.args or ("(none)",)
-        if not _is_requirement(row)
-    )
+    ]
+    known = _requirement_ids(config.rootpath / "docs" / "requirements.yaml") if cited else set()
+    wrong = sorted(f"{item.nodeid}: {row!r}" for item, row in cited if row not in known)
     if wrong:
-        raise pytest.UsageError("requirement marks name rows like 'Z0-9':\n  " + "\n  ".join(wrong))
+        raise pytest.UsageError(
+            "requirement marks name rows of docs/requirements.yaml, like 'Z0-9':\n  " + "\n  ".join(wrong)
+        )
+    for item, row in cited:
+        item.user_properties.append(("requirement", row))
 
 
-def _is_requirement(row: object) -> bool:
-    match = re.fullmatch(r"(Z\w+)-([1-9]\d*)", str(row))
-    return match is not None and any(int(match[2]) in rows for rows in REQUIREMENTS.get(match[1], ()))
+def _requirement_ids(path: Path) -> set[object]:
+    return {row["id"] for row in YAML(typ="safe").load(path)["requirements"]}
 
 
 def _absent(item: pytest.Item) -> list[str]:

@@ -25,7 +25,29 @@ def paths() -> str:
     return filled((ROOT / "docs" / "paths.md").read_text())
 
 
-PAGES: Mapping[str, Callable[[], str]] = {"start-offsets.md": start_offsets, "paths.md": paths}
+def coverage() -> str:
+    """Requirements: which test or scenario shows each row, in which world; read from their source."""
+    tools = str(ROOT / "tools")
+    if tools not in sys.path:  # this file may have been loaded by its path
+        sys.path.append(tools)
+    from requirement_coverage import coverage_page
+
+    return coverage_page()
+
+
+def scenario_schema() -> str:
+    """The JSON Schema of scenario files, from the models that read them."""
+    from lab.spec.scenario_schema import scenario_schema_text
+
+    return scenario_schema_text()
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "coverage.md": coverage,
+    "start-offsets.md": start_offsets,
+    "paths.md": paths,
+    "schema/scenario.schema.json": scenario_schema,
+}
 
 
 def main() -> None:

@@ -7,19 +7,27 @@ from pathlib import Path
 
 import pytest
 
-CONFTEST = Path(__file__).parents[1] / "conftest.py"
+ROOT = Path(__file__).parents[2]
+CONFTEST = ROOT / "tests" / "conftest.py"
+REQUIREMENTS = ROOT / "docs" / "requirements.yaml"
 MARKERS = "[pytest]\nmarkers =\n  requirement(*ids)\n  system(*tools)\n  root\n"
 
 
 @pytest.fixture
 def outcome(tmp_path):
     """Run one test file under the project's conftest and return (exit code, output)."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "requirements.yaml").write_text(REQUIREMENTS.read_text())
 
-    def run(source: str, **environment: str) -> tuple[int, str]:
+    def run(source: str, *options: str, **environment: str) -> tuple[int, str]:
         (tmp_path / "conftest.py").write_text(CONFTEST.read_text())
         (tmp_path / "pytest.ini").write_text(MARKERS)
         (tmp_path / "test_sample.py").write_text("import pytest\n" + source)
-        clean = {key: value for key, value in os.environ.items() if key not in {"CI", "CALLPATH_REQUIRE_ALL"}}
+        clean = {
+            key: value
+            for key, value in os.environ.items()
+            if key != "CI" and not key.startswith(("CALLPATH_", "PYTEST_"))
+        }
         finished = subprocess.run(
             [
                 sys.executable,
@@ -31,6 +39,7 @@ def outcome(tmp_path):
                 "no:cacheprovider",
                 "-p",
                 "no:benchmark",
+                *options,
                 str(tmp_path),
             ],
             env=clean | environment | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
@@ -89,9 +98,48 @@ def test_on_ci_present_programs_and_expected_failures_stay_green(outcome):
 def test_a_requirement_that_is_none_stops_the_run(outcome, row):
     code, output = outcome(f"@pytest.mark.requirement({row})\ndef test_it(): pass\n")
     assert code == 4
-    assert "requirement marks name rows like" in output
+    assert "requirement marks name rows of docs/requirements.yaml" in output
 
 
 @pytest.mark.parametrize("row", ["Z0-9", "Z3-124", "Z3X-10"])
 def test_a_requirement_row_is_accepted(outcome, row):
     assert outcome(f"@pytest.mark.requirement({row!r})\ndef test_it(): pass\n")[0] == 0
+
+
+SHOWN_AND_NOT = """
+@pytest.mark.requirement('Z0-1', 'Z0-2')
+def test_passes(): pass
+@pytest.mark.requirement('Z0-2')
+def test_fails(): assert 0
+@pytest.mark.requirement('Z0-3')
+def test_is_skipped(): pytest.skip('not today')
+@pytest.mark.requirement('Z0-4')
+@pytest.mark.xfail
+def test_is_expected_to_fail(): assert 0
+@pytest.mark.requirement('Z0-5')
+@pytest.mark.xfail(strict=False)
+def test_passes_unexpectedly(): pass
+@pytest.fixture
+def broken():
+    yield
+    raise OSError
+@pytest.mark.requirement('Z0-6')
+def test_breaks_at_its_end(broken): pass
+def test_names_what_it_runs(record_property): record_property('requirement', 'Z0-7')
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("-p", "xdist", "-n", "2")], ids=["one process", "two processes"])
+def test_a_run_writes_the_rows_that_it_showed(outcome, tmp_path, options):
+    """Cited by a test that passed and by none that failed; the same from several processes."""
+    shown = tmp_path / "shown.txt"
+    code, output = outcome(SHOWN_AND_NOT, *options, CALLPATH_COVERAGE=str(shown))
+    assert code == 1, output
+    assert shown.read_text().split() == ["Z0-1", "Z0-7"]
+
+
+def test_without_the_variable_no_file_is_written(outcome, tmp_path):
+    before = {path.name for path in tmp_path.iterdir()}
+    assert outcome("@pytest.mark.requirement('Z0-1')\ndef test_it(): pass\n")[0] == 0
+    made = {path.name for path in tmp_path.iterdir()} - before - {"__pycache__"}
+    assert made == {"conftest.py", "pytest.ini", "test_sample.py"}
