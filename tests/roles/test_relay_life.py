@@ -203,6 +203,30 @@ def test_without_data_the_channel_ends_at_600_seconds_and_the_next_data_binds_it
     assert sorted(ended) == ["channel", "permission"]
 
 
+@pytest.mark.parametrize(
+    ("mode", "ends"),
+    [
+        (PermissionRefresh.COTURN, {"permission": 600, "channel": 600}),
+        (PermissionRefresh.RFC8656, {"permission": 300, "channel": 600}),
+    ],
+    ids=lambda value: value.value if isinstance(value, PermissionRefresh) else "",
+)
+def test_permission_and_channel_end_when_their_reading_of_the_rfc_says(mode, ends):
+    """One datagram binds the channel; then silence, but for the client's refreshes of its allocation."""
+    life = Life(permission_refresh=mode)
+
+    async def scenario(life):
+        life.bound = life.loop.time()
+        assert await life.to_bob(b"first")
+        await life.until(700)
+        assert life.relay.allocations == 1
+
+    life.run(scenario)
+    expired = [event for event in life.network.events if event.type is EventType.TURN_EXPIRED]
+    # The binding takes a round trip of 40 ms at most; the relay looks at its lifetimes when one is due.
+    assert {e.data["what"]: pytest.approx(e.time - life.bound, abs=0.1) for e in expired} == ends
+
+
 def test_a_stale_nonce_is_answered_by_438_and_the_client_goes_on():
     life = Life(nonce_lifetime=1000.0)
 
