@@ -21,7 +21,7 @@ setup:  ## make .venv with the pinned dependencies (does nothing when it is up t
 	@tools/setup.sh
 
 run: setup  ## the NAT matrix: which path a call takes between every two NATs, with pictures under results/
-	@$(BIN)/callpath run scenarios/nat_matrix.py $(ARGS)
+	@$(BIN)/callpath run scenarios/nat_matrix.yaml $(ARGS)
 
 test: setup  ## every test; as root on Debian it first installs the programs that some tests need
 	@tools/system-packages.sh

@@ -17,9 +17,13 @@ import lab
 from lab.errors import CallpathError, did_you_mean
 
 COMMANDS: Final = {
+    "check": "Read a scenario, name everything that is wrong with it, and say what would run.",
+    "explain": "Say why a call of a stored run took its path: possible, selected, dropped where.",
     "ladder": "Draw what the packets of a stored trial did, box by box.",
+    "ls": "List scenarios, topologies and NAT presets.",
     "predict": "Which paths a pair of NATs makes possible, from their models alone.",
     "run": "Run a scenario in virtual time and show what came of it.",
+    "schema": "Print the JSON Schema of scenario files.",
     "show": "Print a topology as it will be built: nodes, addresses, links, routes.",
 }
 

@@ -85,9 +85,10 @@ def _open_directory(plan: Plan, results: Path) -> tuple[RunDirectory, datetime]:
     from lab.results.manifest import make_manifest, plan_hash
     from lab.results.run_directory import RunDirectory
     from lab.run.certification import certify_boxes
+    from lab.run.plan import distinct_networks
     from lab.spec.find import load_topology
 
-    networks = (load_topology(trial.topology, trial.parameters) for trial in plan.trials if trial.repeat == 0)
+    networks = (load_topology(trial.topology, trial.parameters) for trial in distinct_networks(plan.trials))
     boxes = [(certificate.model, certificate.findings.describe()) for certificate in certify_boxes(networks)]
     started = datetime.now(UTC)
     run = RunDirectory.create(results, scenario=plan.name, plan_hash=plan_hash(plan.trials), started=started)

@@ -1,48 +1,40 @@
-"""Scenario files to trials: a scripted scenario is a Python file that says what varies and what to do.
+"""Scenario files to trials, every combination of what varies times its repetitions.
 
-.. code-block:: python
-
-    TOPOLOGY = "two_homes"
-    VARY = {"alice_nat": ["full-cone", "symmetric"], "bob_nat": ["port-restricted"]}
-    REPEAT = 3
-
-    async def scenario(lab):
-        await lab.call("alice", "bob")
-
-Names in ``VARY`` that the topology has as parameters go to it; the others are read by ``lab.parameters``.
+A scenario is found by name or path, in either form: YAML (:mod:`lab.run.yaml_plan`) or scripted in Python
+(:mod:`lab.run.scripted`).
 """
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
+import json
 import math
-import traceback
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final
 
 from lab.errors import NothingSelected, Problem, UsageError, did_you_mean
-from lab.handle import Lab
-from lab.run.settings import check_parameter_names, check_settings
+from lab.run.outline import Outline, Scenario
+from lab.run.scripted import scripted_outline, scripted_scenario
+from lab.run.yaml_plan import yaml_outline, yaml_scenario
 from lab.spec.event import JsonValue
-from lab.spec.find import find_content, open_topology
+from lab.spec.expectation import Expectation
+from lab.spec.find import content_names, find_content, open_topology
+from lab.spec.seeds import stream
 from lab.spec.topology_file import display_path
-from lab.spec.trial import DEFAULT_DEADLINE, DEFAULT_EVENT_BUDGET, Trial
-from lab.units import parse_duration
-
-Scenario = Callable[[Lab], Awaitable[None]]
-"""What a scripted scenario defines: a coroutine function that acts through the handle."""
+from lab.spec.trial import Trial
 
 MOST_TRIALS: Final = 1_000_000
 """Of one run: they are planned before the first one starts, at about a kilobyte each."""
 
+ENDINGS: Final = (".yaml", ".py")
+"""The two forms of a scenario."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All trials of a run, and how to show them.
+    """All trials of a run, what must hold for them, and how to show them.
 
     ``matrix`` names the two parameters that make rows and columns.
     """
@@ -53,16 +45,43 @@ class Plan:
     trials: tuple[Trial, ...]
     vary: Mapping[str, Sequence[JsonValue]] = field(default_factory=dict)
     matrix: tuple[str, str] | None = None
+    expectations: tuple[Expectation, ...] = ()
+
+
+def find_scenario(name_or_path: str) -> Path:
+    """Return the file of a scenario: by path, or by name among the user's and the shipped ones.
+
+    Raises:
+        UsageError: there is none, or one of each form has that name.
+    """
+    if "/" in name_or_path or name_or_path.endswith(ENDINGS):
+        ending = next((ending for ending in ENDINGS if name_or_path.endswith(ending)), "")
+        if not ending:
+            found = f"{name_or_path!r} is no scenario file"
+            raise UsageError(Problem("", found, "a path ending in .yaml or .py"))
+        return find_content("scenarios", name_or_path, ending)
+    by_ending = {ending: content_names("scenarios", ending) for ending in ENDINGS}
+    files = [names[name_or_path] for names in by_ending.values() if name_or_path in names]
+    if len(files) > 1:
+        places = " and ".join(map(display_path, files))
+        found = f"two scenarios are called {name_or_path!r}: {places}"
+        raise UsageError(Problem("", found, suggestion="name one by its path"))
+    if not files:
+        known = [name for names in by_ending.values() for name in names]
+        expected = "a name that `callpath ls` lists, or a path ending in .yaml or .py"
+        suggestion = did_you_mean(name_or_path, known)
+        raise UsageError(Problem("", f"no scenario {name_or_path!r}", expected, suggestion))
+    return files[0]
 
 
 def load_scenario(path: str | Path) -> Scenario:
-    """Return the ``scenario`` coroutine function of a scripted scenario.
+    """Return what a scenario file does, as a coroutine function that acts through the handle.
 
     Raises:
-        UsageError: no such file, it does not load, or it has no ``async def scenario(lab)``.
+        UsageError: no such file, or anything about it that is wrong.
     """
-    scenario: Scenario = _load_module(Path(path)).scenario
-    return scenario
+    path = Path(path)
+    return yaml_scenario(path) if path.suffix == ".yaml" else scripted_scenario(path)
 
 
 def plan_run(
@@ -72,10 +91,10 @@ def plan_run(
     repeat: int | None = None,
     overrides: Mapping[str, Sequence[JsonValue]] | None = None,
 ) -> Plan:
-    """Return the trials of a scenario, every combination of what varies times its repetitions.
+    """Return the trials of a scenario.
 
     Args:
-        name_or_path: a scripted scenario: a name among the shipped ones, or a file.
+        name_or_path: a scenario: a name among the shipped ones, or a file.
         seed: the run's seed.
         repeat: repetitions a cell, in place of the scenario's own.
         overrides: values for parameters, in place of the scenario's own.
@@ -83,75 +102,74 @@ def plan_run(
     Raises:
         UsageError: anything about the file or the overrides that is wrong, all of it at once.
     """
-    path = find_content("scenarios", name_or_path, ".py")
-    module = _load_module(path)
-    check_settings(vars(module), display_path(path))
-    own = {**_constants(module), **dict(getattr(module, "VARY", {}))}
-    vary = {**own, **(overrides or {})}
-    topology = str(module.TOPOLOGY)
-    topology_names = open_topology(topology).parameters
-    _check_overrides(overrides or {}, [*topology_names, *own])
-    check_parameter_names(own, topology_names, display_path(path))
-    repetitions = int(getattr(module, "REPEAT", 1)) if repeat is None else repeat
+    path = find_scenario(name_or_path)
+    outline = yaml_outline(path) if path.suffix == ".yaml" else scripted_outline(path)
+    known = open_topology(outline.topology).parameters
+    _check_overrides(overrides or {}, [*known, *outline.vary, *outline.population])
+    vary = {**outline.vary, **(overrides or {})}
+    repetitions = outline.repeat if repeat is None else repeat
     _check_size(vary, repetitions, display_path(path))
-    trials = [
-        Trial(
-            scenario=str(path),
-            topology=topology,
-            parameters={k: v for k, v in cell.items() if k in topology_names},
-            settings={k: v for k, v in cell.items() if k not in topology_names},
-            repeat=number,
-            run_seed=seed,
-            deadline=parse_duration(getattr(module, "DEADLINE", f"{DEFAULT_DEADLINE}s"), f"{path}: DEADLINE"),
-            event_budget=int(getattr(module, "EVENT_BUDGET", DEFAULT_EVENT_BUDGET)),
-        )
-        for cell in _cells(vary)
-        for number in range(repetitions)
-    ]
+    population = {name: weights for name, weights in outline.population.items() if name not in vary}
+    draws = [draw(population, seed, outline, number) for number in range(repetitions)]
+    trials = tuple(_trials(outline, _cells(vary), draws, known, seed))
     if not trials:
         raise NothingSelected(Problem(str(path), "no trial is left: a list is empty, or repeat is 0"))
     varying = {name: values for name, values in vary.items() if len(values) > 1}
-    matrix = getattr(module, "MATRIX", None)
     return Plan(
-        name=path.stem, path=str(path), topology=topology, trials=tuple(trials), vary=varying, matrix=matrix
+        name=outline.name,
+        path=str(path),
+        topology=outline.topology,
+        trials=trials,
+        vary=varying | {name: list(weights) for name, weights in population.items()},
+        matrix=outline.matrix,
+        expectations=outline.expectations,
     )
 
 
-def _constants(module: ModuleType) -> dict[str, Sequence[JsonValue]]:
-    return {name: [value] for name, value in getattr(module, "PARAMETERS", {}).items()}
+def distinct_networks(trials: Iterable[Trial]) -> list[Trial]:
+    """Return one trial for each set of the topology's parameters: nothing else changes the network."""
+    return list({json.dumps(dict(trial.parameters), sort_keys=True): trial for trial in trials}.values())
+
+
+def draw(
+    population: Mapping[str, Mapping[JsonValue, float]], seed: int, outline: Outline, number: int
+) -> dict[str, JsonValue]:
+    """Return the member of a population that one repetition meets: the same in every cell.
+
+    Each parameter has a stream of its own, so that one more does not draw the others anew; and so has each
+    repetition, so that a longer run begins as a shorter one.
+    """
+    drawn = {}
+    for name, weights in population.items():
+        generator = stream(seed, outline.path.stem, f"repetition {number}", f"population {name}")
+        (drawn[name],) = generator.choices(list(weights), list(weights.values()))
+    return drawn
+
+
+def _trials(
+    outline: Outline,
+    cells: Iterable[Mapping[str, JsonValue]],
+    draws: Sequence[Mapping[str, JsonValue]],
+    of_topology: Mapping[str, object],
+    seed: int,
+) -> Iterable[Trial]:
+    for cell in cells:
+        for number, drawn in enumerate(draws):
+            values = {**cell, **drawn}
+            yield Trial(
+                scenario=str(outline.path),
+                topology=outline.topology,
+                parameters={name: value for name, value in values.items() if name in of_topology},
+                settings={name: value for name, value in values.items() if name not in of_topology},
+                repeat=number,
+                run_seed=seed,
+                deadline=outline.deadline,
+                event_budget=outline.event_budget,
+            )
 
 
 def _cells(vary: Mapping[str, Sequence[JsonValue]]) -> list[dict[str, JsonValue]]:
     return [dict(zip(vary, values, strict=True)) for values in itertools.product(*vary.values())]
-
-
-def _load_module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"callpath_scenario_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise UsageError(Problem(str(path), "not a Python file", "a scripted scenario (.py)"))
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever an author's code may raise
-        raise UsageError(problem_in_file(path, error)) from None
-    missing = [name for name in ("TOPOLOGY", "scenario") if not hasattr(module, name)]
-    if missing:
-        problems = [
-            Problem(str(path), f"no {name}", 'TOPOLOGY = "..." and async def scenario(lab)')
-            for name in missing
-        ]
-        raise UsageError(*problems)
-    return module
-
-
-def problem_in_file(path: Path, error: BaseException) -> Problem:
-    """Return what an author's file raised as a problem at the line of that file."""
-    place, own = display_path(path), str(path.resolve())
-    if isinstance(error, SyntaxError):
-        line = f":{error.lineno}" if error.lineno else ""  # none for a file that is no text at all
-        return Problem(f"{place}{line}", ": ".join(filter(None, [error.msg, (error.text or "").strip()])))
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == own]
-    return Problem(f"{place}:{lines[-1]}" if lines else place, f"{type(error).__name__}: {error}")
 
 
 def _check_size(vary: Mapping[str, Sequence[JsonValue]], repetitions: int, where: str) -> None:

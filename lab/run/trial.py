@@ -10,7 +10,9 @@ from pathlib import Path
 from lab.errors import CallpathError, UsageError
 from lab.handle import Lab
 from lab.measure.calls import CallRecord, calls_of
-from lab.run.plan import Scenario, load_scenario, problem_in_file
+from lab.run.outline import Scenario
+from lab.run.plan import load_scenario
+from lab.run.scripted import problem_in_file
 from lab.sim.capture import Capture
 from lab.sim.lab import simulate
 from lab.spec.event import Event

@@ -50,7 +50,7 @@ def assert_one_screen(done, code):
             ["run", "nat_matirx"],
             r"""
 callpath: no scenario 'nat_matirx'
-  expected a file in \S+, or a path ending in .py
+  expected a name that `callpath ls` lists, or a path ending in .yaml or .py
   did you mean "nat_matrix"\?
 """,
         ),
@@ -277,14 +277,21 @@ def test_a_results_directory_that_cannot_be_written_is_the_hosts_fault(callpath,
     assert "--results DIR" in done.err
 
 
-def test_a_full_disk_is_the_hosts_fault_and_names_the_file(callpath, monkeypatch):
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device", "results/trials/000000.jsonl")
+def test_a_full_disk_is_the_hosts_fault_names_the_file_and_leaves_no_half_of_it(
+    callpath, monkeypatch, tmp_path
+):
+    def full(_descriptor):
+        if len(list(tmp_path.rglob("*.jsonl"))) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("lab.results.run_directory.RunDirectory.write_trial", full)
-    done = callpath("run", "nat_matrix", "--set", "alice_nat=none", "--set", "bob_nat=none")
+    monkeypatch.setattr("os.fsync", full)
+    done = callpath("run", "nat_matrix", "--set", "alice_nat=none", "--set", "bob_nat=none", "--jobs", "1")
     assert_one_screen(done, 4)
-    assert done.err.endswith("callpath: results/trials/000000.jsonl: No space left on device\n")
+    assert re.search(
+        r"callpath: results/\S+/trials/000002-\w+.jsonl: cannot be written \(No space left", done.err
+    )
+    assert len(list(tmp_path.rglob("*.jsonl"))) == 2, "what was written before is kept"
+    assert list(tmp_path.rglob("*.partial")) == []
 
 
 def start(*arguments, **streams):

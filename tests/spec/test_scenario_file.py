@@ -77,7 +77,7 @@ def test_a_pipe_without_an_end_is_refused():
 
 
 def test_bytes_that_are_not_utf8_are_told_by_place():
-    with pytest.raises(UsageError, match=r"x.yaml:2:5: byte 0xe9 is not UTF-8\n  save the file as UTF-8"):
+    with pytest.raises(UsageError, match=r"x.yaml:2:4: byte 0xe9 is not UTF-8\n  save the file as UTF-8"):
         parse_yaml(b"a: 1\ncaf\xe9: 2\n", Path("x.yaml"))
 
 
