@@ -199,7 +199,9 @@ _ALL: Final = (
         name="media.delay",
         kind=MetricKind.DURATION,
         samples="each media packet that arrived",
-        definition="One way, from the sending program to the receiving program.",
+        definition=(
+            "One way, from program to program: media that comes before its receiver has a pair waits for it."
+        ),
         source="RFC 7679 §3",
         origin=Origin.FAULT,
     ),
