@@ -37,7 +37,7 @@ def command(run: str, trial: str, only: str, routers: bool, width: int, results:
     from lab.report.ladder_text import ladder_text
 
     kinds = _kinds(only)
-    stored, call, replay = replay_trial(run, trial, results)
+    _, stored, call, replay = replay_trial(run, trial, results)
     title = f"trial {stored.key}  {stored.cell_text}  repetition {stored.repeat + 1}"
     ladder = ladder_of(replay.trace, title, _selection(replay, call, kinds, routers=routers))
     click.echo(ladder_text(ladder, width=width))

@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lab.results.stored_run import StoredTrial
+    from lab.results.stored_run import StoredRun, StoredTrial
     from lab.run.replay import Replay
 
 RESULTS_OPTION: Callable[[Any], Any] = click.option(
@@ -23,8 +23,8 @@ RESULTS_OPTION: Callable[[Any], Any] = click.option(
 )
 
 
-def replay_trial(run: str, selector: str, results: Path) -> tuple[StoredTrial, str, Replay]:
-    """Return (trial, name of a call in it or ``""``, its replay) of what was named on the command line.
+def replay_trial(run: str, selector: str, results: Path) -> tuple[StoredRun, StoredTrial, str, Replay]:
+    """Return (run, trial, name of a call in it or ``""``, its replay) of what was named on the command line.
 
     Raises:
         UsageError: no such run, trial or call; or one that cannot be replayed.
@@ -36,4 +36,4 @@ def replay_trial(run: str, selector: str, results: Path) -> tuple[StoredTrial, s
 
     stored = open_run(find_run(run, results))
     trial, call = choose_trial(stored, selector)
-    return trial, call, replay_stored(stored, trial)
+    return stored, trial, call, replay_stored(stored, trial)

@@ -123,7 +123,7 @@ def find_run(name: str, base: Path = Path("results")) -> Path:
     if not known:
         raise UsageError(Problem(name, f"no run directory, and no run under {base}/", "a run's directory"))
     if name == LATEST:
-        return base / known[-1]
+        return _latest(base, known)
     fitting = [run for run in known if run == name] or [run for run in known if run.startswith(name)]
     if len(fitting) == 1:
         return base / fitting[0]
@@ -138,6 +138,20 @@ def find_run(name: str, base: Path = Path("results")) -> Path:
             did_you_mean(name, known[-10:]),
         )
     )  # fmt: skip
+
+
+def _latest(base: Path, known: Sequence[str]) -> Path:
+    """Return the run started last; names say the second, manifests of the same second the rest."""
+    second = known[-1].partition("-")[0]
+    same = [base / name for name in known if name.startswith(second)]
+    return max(same, key=_started) if len(same) > 1 else same[0]
+
+
+def _started(path: Path) -> str:
+    try:
+        return str(_read_manifest(path / "manifest.json").get("started", ""))
+    except UsageError:
+        return ""
 
 
 def open_run(path: Path) -> StoredRun:

@@ -54,6 +54,15 @@ def test_latest_is_the_one_started_last(kept, tmp_path):
     assert find_run("latest", tmp_path).name == "20260103T000000Z-b-01234567"
 
 
+def test_of_two_runs_of_one_second_the_later_one_is_the_latest(tmp_path):
+    for name, started in (("b", "2026-01-02T00:00:00.100000"), ("a", "2026-01-02T00:00:00.700000")):
+        path = tmp_path / f"20260102T000000Z-{name}-01234567"
+        path.mkdir()
+        (path / "manifest.json").write_text(json.dumps({"started": started}))
+    (tmp_path / "20260102T000000Z-c-01234567").mkdir()
+    assert find_run("latest", tmp_path).name == "20260102T000000Z-a-01234567"
+
+
 def test_an_unknown_and_an_ambiguous_name_are_told_with_the_names_there_are(tmp_path):
     for name in ("20260102T000000Z-a-01234567", "20260102T000000Z-b-01234567"):
         (tmp_path / name).mkdir()
