@@ -101,11 +101,21 @@ def _to_json(document: Mapping[str, Any]) -> str:
 
 
 def _write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file so that it is whole or not there, whatever happens meanwhile."""
+    """Write a file so that it is whole or not there, whatever happens meanwhile.
+
+    Raises:
+        HostNotReady: it cannot be written (the disk is full, say).
+    """
     partial = path.with_name(path.name + ".partial")
     data = content.encode() if isinstance(content, str) else content
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise HostNotReady(
+            f"{path}: cannot be written ({error.strerror}); what was written before is kept"
+        ) from None
