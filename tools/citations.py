@@ -15,6 +15,7 @@ import ast
 import fnmatch
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TypeGuard
 
@@ -108,7 +109,7 @@ class _TestModule:
     def runs(self) -> bool:
         return self.collected and not self._own(self.tree.body).not_run
 
-    @property
+    @cached_property
     def world(self) -> str:
         directory = Path(self.name).parts[1]
         imports = any(f"{module}.".startswith("lab.sim.") for module in _imported(self.tree))
