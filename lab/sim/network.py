@@ -14,7 +14,7 @@ from lab.sim.node import Hop, Port, SimNode, SimRouter, is_address
 from lab.sim.segments import Segments
 from lab.spec.event import Event, EventType, JsonValue
 from lab.spec.impairment_options import describe_impairment
-from lab.spec.network import Interface, Network, Node, NodeKind
+from lab.spec.network import Interface, Network, NodeKind
 from lab.spec.seeds import derive_seed, stream
 from nat_models.packet import IcmpType, Packet
 
@@ -232,8 +232,3 @@ class SimNetwork:
 def _make_port(node: SimNode, interface: Interface) -> Port:
     addresses = tuple(address.partition("/")[0] for address in interface.addresses)
     return Port(node, interface.link, addresses, interface.outside)
-
-
-def hosts_of(network: SimNetwork) -> dict[str, Node]:
-    """Return the descriptions of all hosts by name, in topology order."""
-    return {name: node for name, node in network.spec.nodes.items() if node.kind is NodeKind.HOST}

@@ -217,6 +217,32 @@ def test_a_failing_simpy_process_fails_who_waits_for_it():
         loop.run_until_complete(environment.wait_for(environment.process(process())))
 
 
+def test_an_event_that_is_past_is_waited_for_no_longer():
+    loop = VirtualLoop()
+    environment = LoopEnvironment(loop)
+    event = environment.event().succeed("long ago")
+
+    async def program():
+        await asyncio.sleep(1)
+        return await environment.wait_for(event)
+
+    assert loop.run_until_complete(program()) == "long ago"
+    assert loop.time() == 1
+
+
+def test_a_simpy_process_that_fails_alone_stops_the_run_as_under_simpy():
+    loop = VirtualLoop()
+    environment = LoopEnvironment(loop)
+
+    def process():
+        yield environment.timeout(1)
+        raise ValueError("nobody waits for me")
+
+    environment.process(process())
+    with pytest.raises(ValueError, match="nobody waits"):
+        loop.run_until_complete(asyncio.sleep(5))
+
+
 def test_the_loop_alone_runs_a_simpy_environment():
     with pytest.raises(RuntimeError, match="virtual loop"):
         LoopEnvironment(VirtualLoop()).run(until=1)

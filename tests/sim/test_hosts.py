@@ -8,6 +8,7 @@ import pytest
 from mininet.topo import Topo
 
 from lab.sim.udp import MtuDiscovery
+from nat_models.packet import IcmpMessage, IcmpType, IpProtocol, Packet
 
 ANY, ANY6 = "0.0.0.0", "::"  # noqa: S104 - a simulated host
 
@@ -426,6 +427,26 @@ class TestPower:
         assert cleaned == [1.0]
         assert pair.seen("bob", outbound=True) == []
         assert pair.drops() == [("bob", "the host is off")]
+
+    def test_what_its_timers_still_do_reaches_nobody(self, pair):
+        """A callback that a program left behind still runs; what it sends goes nowhere."""
+
+        async def leaves_a_timer():
+            bob = await pair.udp("bob", (ANY, 9))
+            pair.loop.call_later(2.0, pair.host("bob").answer_echo, echo)
+            return bob
+
+        request = IcmpMessage(IcmpType.ECHO_REQUEST)
+        source, destination = (pair.address("alice"), 1), (pair.address("bob"), 0)
+        echo = Packet(IpProtocol.ICMP, source, destination, icmp=request)
+
+        async def scenario():
+            await pair.on("bob", leaves_a_timer())
+            pair.host("bob").power_off()
+            await asyncio.sleep(5)
+
+        pair.run(scenario())
+        assert len(pair.capture) == 0
 
     def test_it_comes_back_with_empty_hands(self, pair):
         async def scenario():

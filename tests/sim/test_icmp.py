@@ -113,6 +113,30 @@ class TestErrorsThroughABox:
         assert told.source[0] in world.node({2: "isp", 3: "core"}[ttl]).addresses
         assert told.icmp.quoted.source == (world.address("alice"), 4000)
 
+    def test_the_box_itself_reports_what_expires_there(self, build):
+        """From inside as the first hop of a traceroute; from outside before anything is translated."""
+        world = build(Home())
+
+        async def scenario():
+            server = await world.udp("server", (ANY, PORT))
+            alice = await world.udp("alice", (ANY, 4000))
+            alice.send(b"open the way", (world.address("server"), PORT))
+            _, outside = await server.receive()
+            alice.transport.ttl = 1
+            alice.send(b"probe", (world.address("server"), PORT))
+            server.transport.ttl = 3
+            server.send(b"probe", outside)
+            await alice.silence()
+            return alice.name[1], outside
+
+        port, outside = world.run(scenario())
+        assert world.drops() == [("box", "time to live exceeded")] * 2
+        (to_alice,) = world.seen("alice", outbound=False)
+        assert to_alice.icmp.quoted.source == (world.address("alice"), port)
+        to_server = world.seen("server", outbound=False)[-1]
+        assert to_server.source[0] in world.node("box").addresses
+        assert to_server.icmp.quoted.destination == outside
+
     def test_a_box_that_drops_errors_leaves_the_sender_in_the_dark(self, build):
         world = build(Home(nat="port-restricted{icmp_errors: false}"))
 
@@ -227,6 +251,20 @@ class TestPathMtu:
         assert len([p for p in world.seen("server", outbound=False) if p.fragment]) == 3
         assert len([p for p in world.seen("alice", outbound=False) if p.fragment]) == 3
         assert world.drops() == []
+
+    def test_fragments_whose_first_is_lost_are_given_up_by_the_box(self, build):
+        """They wait for the one that names the ports (RFC 4787 REQ-14), then are dropped with a reason."""
+        world = build(Home())
+        home = world.network.directions["home", "alice"]
+        home.drop_matching(lambda packet: packet.fragment is not None and packet.fragment.offset == 0)
+
+        async def scenario():
+            alice = await world.udp("alice", remote=(world.address("server"), PORT))
+            alice.send(bytes(4000))
+            await asyncio.sleep(120)
+
+        world.run(scenario())
+        assert world.drops("box") == [("box", "2 fragments given up: the first one never came")]
 
     def test_a_box_that_drops_icmp_makes_a_black_hole(self, build):
         """Why RFC 4821 exists: large datagrams never arrive and nobody learns why; small ones do."""

@@ -191,6 +191,32 @@ class TestOverTheWire:
 
         assert timed(world, library()) == (world.address("pbx"), ROUND_TRIP)
 
+    def test_getaddrinfo_in_a_thread_pool_is_the_loops_own(self, build):
+        world = office(build)
+
+        async def library():
+            loop = asyncio.get_running_loop()
+            ours = await loop.getaddrinfo("pbx.test", 5060)
+            return ours == await loop.run_in_executor(None, socket.getaddrinfo, "pbx.test", 5060)
+
+        assert timed(world, library()) == (True, 2 * ROUND_TRIP)
+
+    def test_any_other_function_runs_at_once(self, build):
+        """There are no threads: a long computation takes no virtual time, an error is its awaiter's."""
+        world = office(build)
+
+        async def library():
+            assert await asyncio.to_thread(sum, [1, 2, 3]) == 6
+            with pytest.raises(ZeroDivisionError):
+                await asyncio.to_thread(divmod, 1, 0)
+
+        assert timed(world, library())[1] == 0.0
+
+    def test_there_are_no_names_of_addresses(self, build):
+        world = office(build)
+        found, _ = timed(world, world.loop.getnameinfo((world.address("pbx"), 5060)))
+        assert found == (world.address("pbx"), "5060")
+
     def test_other_functions_of_the_socket_module_are_refused(self, build):
         world = office(build)
 
