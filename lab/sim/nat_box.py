@@ -49,8 +49,10 @@ class SimNatBox(SimNode):
             self.expire(packet)
             return
         side = Side.OUTSIDE if port.outside else Side.INSIDE
-        self._apply(self.nat.handle(packet, side, self.loop.time()), packet)
-        self._arm()
+        outcome = self.nat.handle(packet, side, self.loop.time())
+        self._apply(outcome, packet)
+        if outcome.events or outcome.reason:  # else nothing was made or held that could fall due
+            self._arm()
 
     def _stays_inside(self, packet: Packet, port: Port) -> bool:
         destination = packet.destination[0]
