@@ -42,10 +42,18 @@ def scenario_schema() -> str:
     return scenario_schema_text()
 
 
+def metrics() -> str:
+    """What can be measured: the tables anew, between the prose of the committed page."""
+    from lab.report.metrics_page import metrics_filled
+
+    return metrics_filled((ROOT / "docs" / "metrics.md").read_text())
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "coverage.md": coverage,
     "start-offsets.md": start_offsets,
     "paths.md": paths,
+    "metrics.md": metrics,
     "schema/scenario.schema.json": scenario_schema,
 }
 

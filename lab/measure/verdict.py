@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from lab.measure.metrics import Sample
@@ -35,10 +35,15 @@ class Outcome(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialSamples:
-    """What one trial contributes: its cell, its samples by request, why it is invalid ("" if it is not)."""
+    """What one trial contributes: its cell, its samples by request, why it is invalid ("" if it is not).
+
+    ``drawn`` holds parameters that were drawn from a population. ``when`` may ask for them, but they make no
+    cell of their own: what is judged is the population.
+    """
 
     cell: Cell
     samples: Mapping[Request, Sequence[Sample]]
+    drawn: Cell = field(default_factory=dict)
     invalid: str = ""
 
 
@@ -137,21 +142,24 @@ def judge_run(
 ) -> list[Verdict]:
     """Return the verdicts of a run: by expectation, then by cell in order of appearance.
 
-    An expectation that no cell of the run is about has one inconclusive verdict, with an empty cell.
+    An expectation that is about no trial of the run has one inconclusive verdict, with an empty cell.
     """
-    by_cell: dict[str, list[TrialSamples]] = {}
-    for trial in trials:
-        by_cell.setdefault(_key(trial.cell), []).append(trial)
+    trials = list(trials)
     verdicts = []
     for expectation in expectations:
-        about = [members for members in by_cell.values() if expectation.applies_to(members[0].cell)]
-        verdicts += [_judge_members(expectation, members, run_seed) for members in about]
-        if not about:
-            reason = "no cell of this run is one that it is about"
-            verdicts.append(
-                Verdict(expectation=expectation, cell={}, outcome=Outcome.INCONCLUSIVE, reason=reason)
-            )
+        by_cell: dict[str, list[TrialSamples]] = {}
+        for trial in trials:
+            if expectation.applies_to({**trial.cell, **trial.drawn}):
+                by_cell.setdefault(_key(trial.cell), []).append(trial)
+        verdicts += [_judge_members(expectation, members, run_seed) for members in by_cell.values()]
+        if not by_cell:
+            verdicts.append(_about_nothing(expectation))
     return verdicts
+
+
+def _about_nothing(expectation: Expectation) -> Verdict:
+    reason = "no trial of this run is one that it is about"
+    return Verdict(expectation=expectation, cell={}, outcome=Outcome.INCONCLUSIVE, reason=reason)
 
 
 def _judge_members(expectation: Expectation, members: Sequence[TrialSamples], run_seed: int) -> Verdict:

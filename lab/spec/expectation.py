@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Final, NamedTuple
@@ -65,7 +65,7 @@ class Expectation:
         return Request(self.metric, self.within)
 
     def applies_to(self, cell: Mapping[str, JsonValue]) -> bool:
-        """Return whether a cell (parameter → value) is one that this is about."""
+        """Return whether this is about trials with these parameters."""
         return all(
             name in cell and any(_is_same(cell[name], value) for value in values)
             for name, values in self.when.items()
@@ -92,27 +92,6 @@ def parse_expectation(record: object, where: str) -> Expectation:
             Problem(where, f"{record!r} is no expectation", 'for example {metric: ..., rate: "..."}')
         )
     return _Reader(record, where).read()
-
-
-def problems_of_when(
-    expectation: Expectation, cells: Sequence[Mapping[str, JsonValue]], where: str
-) -> list[Problem]:
-    """Return what is wrong with the parameters of ``when``, given every cell that the scenario plans."""
-    known = list(dict.fromkeys(name for cell in cells for name in cell))
-    problems = []
-    for name, values in expectation.when.items():
-        place = f"{where}.when.{name}"
-        taken = [cell[name] for cell in cells if name in cell]
-        if not taken:
-            suggestion = did_you_mean(name, known) if known else "nothing varies"
-            problems.append(Problem(place, f"no parameter {name!r} in this scenario", suggestion=suggestion))
-        for value in values if taken else ():
-            if not any(_is_same(value, other) for other in taken):
-                suggestion = did_you_mean(str(value), dict.fromkeys(map(str, taken)))
-                problems.append(Problem(place, f"{name} never is {value!r}", suggestion=suggestion))
-    if not problems and cells and not any(expectation.applies_to(cell) for cell in cells):
-        problems.append(Problem(f"{where}.when", "no cell has these values together"))
-    return problems
 
 
 def _is_same(one: JsonValue, other: JsonValue) -> bool:

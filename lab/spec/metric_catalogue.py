@@ -153,7 +153,7 @@ _ALL: Final = (
         source=f"{_ICE} §6.1.4",
         origin=Origin.CALL,
     ),
-    _path("path.host", "Whether media goes between host addresses: no NAT, and no relay, is in use."),
+    _path("path.host", "Whether media goes between host addresses, as on one LAN or where there is no NAT."),
     _path(
         "path.peer_reflexive",
         "Whether media goes directly, and one side knows the other's address only from a connectivity check.",
@@ -266,7 +266,7 @@ _ALL: Final = (
         "W3C WebRTC §4.8.2, error 701",
     ),
     _per_trial(
-        "roles.failed", "Programs, or steps of programs, that ended by an error.", "docs/architecture.md"
+        "roles.failed", "Programs, or steps of programs, that ended by an error.", "the event role.failed"
     ),
 )
 

@@ -204,6 +204,26 @@ def test_an_expectation_about_no_cell_of_the_run_is_not_met():
     assert (verdict.outcome, verdict.cell, verdict.n) == (INCONCLUSIVE, {}, 0)
 
 
+@pytest.mark.requirement("Z1-12")
+def test_a_population_is_judged_as_a_whole_and_may_be_asked_for_a_part():
+    request = expecting("relay.share", rate="<= 30%").request
+
+    def drawn(nat, relayed):
+        samples = {request: [Sample(relayed, 1, "c")]}
+        return TrialSamples(cell={"turn": True}, drawn={"nat": nat}, samples=samples)
+
+    trials = [drawn("cone", 0), drawn("cone", 0), drawn("cone", 0), drawn("symmetric", 1)]
+    whole, symmetric = judge_run(
+        [
+            expecting("relay.share", rate="<= 30%"),
+            expecting("relay.share", rate="== 100%", when={"nat": "symmetric"}),
+        ],
+        trials,
+    )
+    assert (whole.cell, whole.value, whole.n, whole.outcome) == ({"turn": True}, 0.25, 4, PASS)
+    assert (symmetric.value, symmetric.n, symmetric.outcome) == (1.0, 1, PASS)
+
+
 def test_invalid_trials_are_counted_in_their_own_cell_and_their_samples_are_not():
     trials = [*TRIALS, trial("cone", 0, invalid="its deadline passed")]
     cone, symmetric = judge_run([expecting(rate=">= 50%")], trials)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lab.errors import UsageError
 from lab.spec.comparison import Comparator
-from lab.spec.expectation import Expectation, Severity, parse_expectation, problems_of_when
+from lab.spec.expectation import Expectation, Severity, parse_expectation
 from lab.spec.metric_catalogue import CATALOGUE, MetricKind, Statistic
 
 
@@ -214,28 +214,6 @@ def test_an_expectation_applies_where_every_parameter_has_one_of_its_values():
 
 def test_true_is_not_one():
     assert not read(metric="ice.connected", rate="> 0%", when={"tries": True}).applies_to({"tries": 1})
-
-
-@pytest.mark.parametrize(
-    ("when", "message"),
-    [
-        ({"nat": "symetric"}, "expect[2].when.nat: nat never is 'symetric'\n  did you mean \"symmetric\"?"),
-        ({"nta": "cone"}, "expect[2].when.nta: no parameter 'nta' in this scenario\n  did you mean \"nat\"?"),
-        ({"tries": "1"}, "expect[2].when.tries: tries never is '1'"),
-    ],
-)
-def test_when_names_what_the_scenario_has(when, message):
-    expectation = read(metric="ice.connected", rate="> 0%", when=when)
-    (problem,) = problems_of_when(expectation, CELLS, "expect[2]")
-    assert str(problem).startswith(message)
-
-
-def test_when_that_no_cell_meets_is_refused():
-    cells = [{"a": 1, "b": 1}, {"a": 2, "b": 2}]
-    expectation = read(metric="ice.connected", rate="> 0%", when={"a": 1, "b": 2})
-    (problem,) = problems_of_when(expectation, cells, "expect[2]")
-    assert "no cell has these values together" in str(problem)
-    assert not problems_of_when(read(metric="ice.connected", rate="> 0%", when={"a": 1}), cells, "x")
 
 
 # Comparison
