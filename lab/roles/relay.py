@@ -10,7 +10,6 @@ import asyncio
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, cast
 
 from lab.errors import WireFormatError
@@ -37,20 +36,6 @@ from nat_models.packet import TransportAddress, format_address
 
 STREAM_BACKLOG_BYTES: Final = 1 << 18
 """Data for a stream client that reads too slowly is dropped beyond this, as a full queue on a link would."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TlsFiles:
-    """PEM files of the server's certificate (with its chain) and private key."""
-
-    certificate: Path
-    key: Path
-
-    def __call__(self) -> ssl.SSLContext:
-        """Return a server context with this certificate."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.certificate, self.key)
-        return context
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,27 +21,26 @@ JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "Jso
 class EventType(enum.StrEnum):
     """Every event the lab emits. The comment gives the keys of ``data``."""
 
-    TRIAL_STARTED = "trial.started"  # topology, parameters
+    TRIAL_STARTED = "trial.started"  # topology
     TRIAL_ENDED = "trial.ended"  # reason, events (count), packets (count)
-    NAT_CERTIFIED = "nat.certified"  # model, findings, matches
     NAT_MAPPING_CREATED = "nat.mapping_created"  # internal, external, remote, protocol
-    NAT_MAPPING_EXPIRED = "nat.mapping_expired"  # internal, external, idle
+    NAT_MAPPING_EXPIRED = "nat.mapping_expired"  # internal, external, remote, protocol, idle (seconds)
     NAT_REBOOTED = "nat.rebooted"  # mappings (count lost)
-    PACKET_DROPPED = "packet.dropped"  # where, reason, packet (text)
+    PACKET_DROPPED = "packet.dropped"  # reason, packet (text)
     LINK_CHANGED = "link.changed"  # link, settings
     CALL_STARTED = "call.started"  # caller, callee
     CALL_ENDED = "call.ended"  # reason
     SIGNAL_SENT = "signal.sent"  # kind, to
-    SIGNAL_RECEIVED = "signal.received"  # kind, from
+    SIGNAL_RECEIVED = "signal.received"  # kind, sender
     ICE_GATHERING = "ice.gathering"  # policy, stun, turn, transport
-    ICE_CANDIDATE = "ice.candidate"  # side, type, address, priority, related; or side, address, problem
+    ICE_CANDIDATE = "ice.candidate"  # side, type, address, priority; or side, address, problem
     ICE_CANDIDATE_ERROR = "ice.candidate_error"  # code (701: the server did not answer), url
     ICE_GATHERED = "ice.gathered"  # candidates (how many), types, seconds
-    ICE_CHECKING = "ice.checking"  # controlling, pairs
-    ICE_CHECK = "ice.check"  # local, remote, from, to (pair states)
-    ICE_NOMINATED = "ice.nominated"  # local, remote
+    ICE_CHECKING = "ice.checking"  # controlling, pairs (at most: own candidates times the other's)
+    ICE_CHECK = "ice.check"  # local {type,address}, remote {type,address}, before, after (pair states)
+    ICE_NOMINATED = "ice.nominated"  # local {type,address}, remote {type,address}
     ICE_VALIDATED = "ice.validated"  # pairs [[local type, remote type]] on which a check succeeded
-    ICE_SELECTED = "ice.selected"  # local {type,address}, remote {type,address}, path
+    ICE_SELECTED = "ice.selected"  # local {type,address}, remote {type,address}
     ICE_CONNECTED = "ice.connected"  # seconds (since call.started)
     ICE_FAILED = "ice.failed"  # reason
     ICE_CONSENT_LOST = "ice.consent_lost"  # since_connected (seconds)
@@ -51,13 +50,13 @@ class EventType(enum.StrEnum):
     TURN_REFUSED = "turn.refused"  # client, method, code, reason
     TURN_EXPIRED = "turn.expired"  # what (allocation, permission, channel), client, peer, why
     ROLE_FAILED = "role.failed"  # error, program (its name, or the callback that failed)
-    COMMAND = "command"  # the encoded command
+    COMMAND = "command"  # command (its kind: answer, dial, send-media, hang-up)
 
 
 class PathClass(enum.StrEnum):
-    """Which way media went, by the selected candidates of both sides (RFC 8445 §5.1.1.
+    """Which way media went, by the selected candidates of both sides: see lab.measure.calls.
 
-    See lab.measure.calls).
+    The types of candidates are those of RFC 8445 §5.1.1.
     """
 
     HOST = "host"

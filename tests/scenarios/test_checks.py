@@ -78,7 +78,7 @@ def test_where_a_direct_pair_answers_no_relayed_one_is_selected(play, nat):
     assert "relay" in played.call.caller.candidate_types, "it was there to be chosen"
 
 
-@pytest.mark.requirement("Z4-12", "Z0-13")
+@pytest.mark.requirement("Z4-2", "Z4-12", "Z0-13")
 def test_a_failed_check_moves_on_to_the_next_pair_until_none_is_left_and_the_call_fails(play):
     played = play(
         "two_homes", lambda lab: lab.call("alice", "bob", policy=NO_RELAY),

@@ -127,7 +127,6 @@ def test_a_full_prefix_leaves_no_address_unused():
     assert addresses(network, "host13") == ["10.0.0.14/28"]
 
 
-@pytest.mark.requirement("Z1-13")
 def test_ipv6_is_a_prefix_a_segment_and_reads_like_the_ipv4_address_beside_it():
     network = plan(Homes(2, ipv6=True))
     assert addresses(network, "host1") == ["192.168.1.10/24", "2001:db8:1::10/64"]

