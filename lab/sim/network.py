@@ -5,18 +5,18 @@ from __future__ import annotations
 import random
 import socket
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from lab.sim.host import SimHost
 from lab.sim.impairment import LinkDirection
 from lab.sim.nat_box import SimNatBox
-from lab.sim.node import Hop, Port, SimNode, SimRouter, is_address
+from lab.sim.node import Port, SimNode, SimRouter, is_address
 from lab.sim.segments import Segments
 from lab.spec.event import Event, EventType, JsonValue
 from lab.spec.impairment_options import describe_impairment
 from lab.spec.network import Interface, Network, NodeKind
 from lab.spec.seeds import derive_seed, stream
-from nat_models.packet import IcmpType, Packet
+from nat_models.packet import Packet
 
 if TYPE_CHECKING:
     from lab.sim.capture import Capture
@@ -28,14 +28,6 @@ _RUNTIME: Mapping[NodeKind, type[SimNode]] = {
     NodeKind.ROUTER: SimRouter,
     NodeKind.NAT: SimNatBox,
 }
-
-
-class _Flight(NamedTuple):
-    """A packet on its way along a hop, with the number of link directions behind it."""
-
-    packet: Packet
-    hop: Hop
-    crossed: int
 
 
 class SimNetwork:
@@ -187,46 +179,15 @@ class SimNetwork:
     def transmit(self, packet: Packet, port: Port, neighbour: str) -> None:
         """Send a packet out of ``port`` to the neighbour with that address."""
         try:
-            hop = port.neighbours[neighbour]
+            leg = port.neighbours[neighbour]
         except KeyError:
-            hop = port.neighbours[neighbour] = self._segments.hop(port, neighbour)
+            leg = port.neighbours[neighbour] = self._segments.first_leg(port, neighbour)
         if self.capture is not None:
-            self.capture.record(self.loop.time(), port.node.name, port.link, packet, outbound=True)
-        if hop is None:
+            self.capture.record(self.loop.now, port.node.name, port.link, packet, outbound=True)
+        if leg is None:
             self.drop(packet, port.node.name, f"nobody on {port.link} has address {neighbour}")
-            return
-        self._cross(_Flight(packet, hop, 0))
-
-    def _cross(self, flight: _Flight) -> None:
-        packet, hop, index = flight
-        now = self.loop.time()
-        direction = hop.path[index]
-        decision = direction.transmit(packet, now)
-        if decision.reason:
-            self.drop(packet, direction.label, decision.reason)
-            if decision.mtu:
-                sender = hop.path[0].label.rpartition(" from ")[2]
-                self.nodes[sender].send_icmp_error(IcmpType.FRAGMENTATION_NEEDED, packet, decision.mtu)
-            return
-        for fragment, reason in decision.lost:
-            self.drop(fragment, direction.label, reason)
-        last = index + 1 == len(hop.path)
-        for when, delivered in decision.deliveries:
-            onward = flight if last and delivered is packet else _Flight(delivered, hop, index + 1)
-            if when > now or (last and not hop.target.node.forwards):
-                self.loop.post(when, self._arrive if last else self._cross, onward)
-            elif last:
-                self._arrive(onward)
-            else:
-                self._cross(onward)
-
-    def _arrive(self, flight: _Flight) -> None:
-        target = flight.hop.target
-        if self.capture is not None:
-            self.capture.record(
-                self.loop.time(), target.node.name, target.link, flight.packet, outbound=False
-            )
-        target.node.receive(flight.packet, target)
+        else:
+            leg.enter(packet)
 
 
 def _make_port(node: SimNode, interface: Interface) -> Port:

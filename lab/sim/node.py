@@ -13,7 +13,7 @@ from nat_models.answers import echo_reply, tcp_reset
 from nat_models.packet import IcmpMessage, IcmpType, IpProtocol, Packet
 
 if TYPE_CHECKING:
-    from lab.sim.impairment import LinkDirection
+    from lab.sim.leg import Leg
     from lab.sim.network import SimNetwork
 
 
@@ -21,25 +21,23 @@ class NotAnAddressError(ValueError):
     """A packet was to go to what is not an IP address."""
 
 
-class Hop(NamedTuple):
-    """How to reach a neighbour.
-
-    The link directions to cross (more than one through switches), and its interface.
-    """
-
-    path: tuple[LinkDirection, ...]
-    target: Port
-
-
 @dataclass(slots=True, eq=False)
 class Port:
-    """A node's interface: its addresses (text, without prefix length), and the neighbours met so far."""
+    """A node's interface: its addresses (text, without prefix length), and the ways to the neighbours met."""
 
     node: SimNode
     link: str
     addresses: tuple[str, ...]
     outside: bool
-    neighbours: dict[str, Hop | None] = field(default_factory=dict)
+    neighbours: dict[str, Leg | None] = field(default_factory=dict)
+
+    def enter(self, packet: Packet) -> None:
+        """Take a packet off the link."""
+        node = self.node
+        network = node.network
+        if network.capture is not None:
+            network.capture.record(network.loop.now, node.name, self.link, packet, outbound=False)
+        node.receive(packet, self)
 
 
 class _RouteEntry(NamedTuple):

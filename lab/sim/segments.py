@@ -10,12 +10,13 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 
 from lab.sim.impairment import LinkDirection
-from lab.sim.node import Hop, Port
+from lab.sim.leg import Leg
+from lab.sim.node import Port
 from lab.spec.network import Network, NodeKind
 
 
 class Segments:
-    """Every segment of a network; hops are found when first asked for."""
+    """Every segment of a network; ways are found when first asked for."""
 
     def __init__(
         self, spec: Network, ports: Iterable[Port], directions: Mapping[tuple[str, str], LinkDirection]
@@ -29,8 +30,8 @@ class Segments:
             for address in port.addresses:
                 self._owners[self._segment_of[port.link], address] = port
 
-    def hop(self, port: Port, neighbour: str) -> Hop | None:
-        """Return the way from ``port`` to that address on its segment, None without one."""
+    def first_leg(self, port: Port, neighbour: str) -> Leg | None:
+        """Return the beginning of the way from ``port`` to that address on its segment, None without one."""
         target = self._owners.get((self._segment_of[port.link], neighbour))
         if target is None:
             return None
@@ -41,7 +42,10 @@ class Segments:
         for label in links:
             path.append(self._directions[label, here])
             here = self._far_end(label, here)
-        return Hop(tuple(path), target)
+        leg = Leg(path[-1], target, port)
+        for direction in reversed(path[:-1]):
+            leg = Leg(direction, leg, port)
+        return leg
 
     def _far_end(self, label: str, node: str) -> str:
         link = self._spec.links[label]

@@ -138,5 +138,5 @@ def test_an_address_on_another_segment_is_no_neighbours(build):
 
     world = build(TwoLans)
     alice = world.host("alice")
-    assert world.network._segments.hop(alice.ports[0], world.address("bob")) is None
+    assert world.network._segments.first_leg(alice.ports[0], world.address("bob")) is None
     assert world.run(one_way(world, "alice", "bob")) == 0.0

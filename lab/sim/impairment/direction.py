@@ -100,18 +100,26 @@ class LinkDirection:
 
     def transmit(self, packet: Packet, now: float) -> Decision:
         """Decide what becomes of a packet handed to the link at ``now`` (seconds, never falling)."""
+        carried = self.carry(packet, now)
+        return carried if isinstance(carried, Decision) else Decision(((carried, packet),))
+
+    def carry(self, packet: Packet, now: float) -> float | Decision:
+        """Decide as :meth:`transmit`, and return no more than the time of arrival where that says it all."""
         if len(packet.payload) > self._surely_fits and not fits(packet, self.impairment.mtu):
-            return self._transmit_oversize(packet, now)
+            return self._carry_oversize(packet, now)
         index = self._index
         self._index = index + 1
         if not self._is_plain:
-            return self._transmit_impaired(packet, now, index)
+            return self._carry_impaired(packet, now, index)
+        for model in self._losses:
+            if model.loses(index):
+                return self._drop(index, f"lost on {self.label}: {model.reason}")
         arrival = now + self._delay
         # A wire keeps its order when its delay is lowered.
         if arrival < self._latest:  # noqa: PLR1730 - max() would cost a tenth of the whole call
             arrival = self._latest
         self._latest = arrival
-        return Decision(((arrival, packet),))
+        return arrival
 
     def change(self, impairment: Impairment, now: float) -> None:
         """Impair otherwise from ``now`` on; packet index, queue, and a burst chain left as it was go on."""
@@ -176,13 +184,12 @@ class LinkDirection:
             self._transmitter.retune(rate, queue, now)
 
     def _set_plain(self) -> None:
-        """Note whether a packet can only arrive ``delay`` later: the case that must be quick."""
+        """Note whether a packet can only get lost or arrive ``delay`` later: the case that must be quick."""
         wanted = self.impairment
         self._is_plain = not (
             self._cut_reason
             or self._targets
             or self._force
-            or self._losses
             or self._duplication
             or self._transmitter
             or self._flight
@@ -190,7 +197,7 @@ class LinkDirection:
             or wanted.jitter_order is JitterOrder.FREE
         )
 
-    def _transmit_oversize(self, packet: Packet, now: float) -> Decision:
+    def _carry_oversize(self, packet: Packet, now: float) -> Decision:
         refused = refusal(packet, self.impairment.mtu, self.label)
         if refused is not None:
             return refused
@@ -200,7 +207,7 @@ class LinkDirection:
         lost = tuple((piece, d.reason) for piece, d in zip(pieces, decisions, strict=True) if d.reason)
         return Decision(arriving, lost=lost) if arriving else Decision(reason=lost[0][1])
 
-    def _transmit_impaired(self, packet: Packet, now: float, index: int) -> Decision:
+    def _carry_impaired(self, packet: Packet, now: float, index: int) -> float | Decision:
         if self._cut_reason:
             return self._drop(index, self._cut_reason)
         sent = now
@@ -237,20 +244,20 @@ class LinkDirection:
             self._set_plain()
         return reason
 
-    def _deliver(self, packet: Packet, index: int, sent: float) -> Decision:
+    def _deliver(self, packet: Packet, index: int, sent: float) -> float | Decision:
         fate = self._force.get(index)
         if fate is None:
             fate = self._drawn_fate(index)
         arrival = sent + (self._flight.seconds(index) if self._flight else self._delay)
         if not fate:
-            return Decision(((self._in_order(arrival), packet),))
+            return self._in_order(arrival)
         self.log[index] = fate
         if Fate.REORDER in fate:
             first = hurried(sent, arrival, self.impairment.reorder_gap)
         else:
             first = self._in_order(arrival)
         if Fate.DUPLICATE not in fate:
-            return Decision(((first, packet),))
+            return first
         second = self._in_order(sent + (self._flight.copy_seconds(index) if self._flight else self._delay))
         return Decision(((first, packet), (second, packet)))
 
