@@ -7,7 +7,7 @@ attributes as fields. An endpoint registers a name, then sends messages to names
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 from lab.errors import WireFormatError
@@ -35,12 +35,27 @@ class Signal:
     ice: IceDescription | None = None
 
 
+_ENCODE: Final = json.JSONEncoder(separators=(",", ":")).encode
 _KINDS: Final = frozenset({"register", "offer", "answer", "bye", "unknown"})
 
 
 def encode_signal(signal: Signal) -> bytes:
     """Return the message as one line."""
-    return json.dumps(asdict(signal), separators=(",", ":")).encode() + b"\n"
+    ice = signal.ice
+    record = {
+        "kind": signal.kind,
+        "sender": signal.sender,
+        "to": signal.to,
+        "call": signal.call,
+        "ice": None
+        if ice is None
+        else {
+            "username_fragment": ice.username_fragment,
+            "password": ice.password,
+            "candidates": ice.candidates,
+        },
+    }
+    return _ENCODE(record).encode() + b"\n"
 
 
 def parse_signal_untrusted(line: bytes) -> Signal:

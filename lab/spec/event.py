@@ -18,6 +18,9 @@ SCHEMA_VERSION: Final = 1
 JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
 
 
+_ENCODE: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
 class EventType(enum.StrEnum):
     """Every event the lab emits. The comment gives the keys of ``data``."""
 
@@ -101,7 +104,7 @@ class Event:
             "count": self.count,
             "data": self.data,
         }
-        return json.dumps(record, separators=(",", ":"), ensure_ascii=False)
+        return _ENCODE(record)
 
     @staticmethod
     def from_json(line: str) -> tuple[str, Event]:
