@@ -56,6 +56,8 @@ class Deadlock(TrialInvalid):
 class SerialTask(asyncio.Task[T]):
     """A task hashed by its serial number, so that the sets that ``asyncio.wait`` returns have one order."""
 
+    __slots__ = ("_host", "_serial")
+
     _serial: int
     _host: SimHost | None
 
@@ -70,6 +72,8 @@ class SerialTask(asyncio.Task[T]):
 
 class SerialFuture(asyncio.Future[T]):
     """A future hashed by its serial number; see :class:`SerialTask`."""
+
+    __slots__ = ("_serial",)
 
     _serial: int
 

@@ -302,8 +302,11 @@ class TcpConnection:
 
     def next_wake(self) -> float | None:
         """Return when :meth:`wake` must be called, None when nothing is pending."""
-        times = (self.sender.deadline, self.receiver.deadline, self._lingers_until, self._keepalive_at)
-        return min((time for time in times if time is not None), default=None)
+        due = self.sender.deadline
+        for time in (self.receiver.deadline, self._lingers_until, self._keepalive_at):
+            if time is not None and (due is None or time < due):
+                due = time
+        return due
 
     def wake(self, now: float) -> None:
         """Let time pass: retransmit, acknowledge, probe, give up, leave TIME-WAIT."""
