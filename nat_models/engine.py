@@ -100,8 +100,12 @@ class Nat:
 
     def next_wake(self) -> float | None:
         """Return when :meth:`wake` may have something to do: never late, at times early. None: never."""
-        due = self._queue.next_time()
-        for other in (self._refusals.held_syns.next_due(), self._fragments.next_time()):
+        expiries = self._queue.heap
+        due = expiries[0][0] if expiries else None
+        held_syns, fragments = self._refusals.held_syns, self._fragments
+        if not held_syns.held and not fragments.held:
+            return due  # nearly always, and asked after every packet
+        for other in (held_syns.next_due(), fragments.next_time()):
             if other is not None and (due is None or other < due):
                 due = other
         return due
@@ -164,7 +168,8 @@ class Nat:
         if packet.icmp is not None and packet.icmp.is_error:
             self._check_errors_pass()
             return outbound_error(packet, plane.tables, now)
-        source = plane.translator(packet).outbound(packet, now)
+        translator = plane.udp if packet.protocol is IpProtocol.UDP else plane.translator(packet)
+        source = translator.outbound(packet, now)
         if not plane.translates:
             return packet
         if packet.protocol is IpProtocol.TCP:
@@ -206,7 +211,8 @@ class Nat:
         if packet.icmp is not None and packet.icmp.is_error:
             self._check_errors_pass()
             return inbound_error(packet, plane.tables, now)
-        destination = plane.translator(packet).inbound(packet, now)
+        translator = plane.udp if packet.protocol is IpProtocol.UDP else plane.translator(packet)
+        destination = translator.inbound(packet, now)
         return packet.translated(destination=destination) if plane.translates else packet
 
     # Helpers

@@ -16,21 +16,18 @@ class ExpiryQueue:
     """Every mapping of one box, by a time at which it has certainly not expired yet."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, MappingEntry]] = []
+        self.heap: list[tuple[float, int, MappingEntry]] = []
+        """(when it may have expired, order, mapping), the earliest first."""
         self._serial = 0
 
     def push(self, entry: MappingEntry) -> None:
         """Have the mapping looked at when it expires, as it stands now. An earlier item of it is harmless."""
         self._serial += 1
-        heapq.heappush(self._heap, (entry.expires, self._serial, entry))
-
-    def next_time(self) -> float | None:
-        """Return when the next mapping may have expired; it may turn out to have been refreshed."""
-        return self._heap[0][0] if self._heap else None
+        heapq.heappush(self.heap, (entry.expires, self._serial, entry))
 
     def sweep(self, now: float) -> None:
         """End every mapping that has expired, in the order in which they did; none is left that has."""
-        heap = self._heap
+        heap = self.heap
         while heap and heap[0][0] <= now:
             time, _, entry = heapq.heappop(heap)
             if not entry.table.holds(entry):
@@ -44,4 +41,4 @@ class ExpiryQueue:
 
     def forget_all(self) -> None:
         """Lose all state, as a reboot does."""
-        self._heap.clear()
+        self.heap.clear()

@@ -41,7 +41,7 @@ class FragmentTracker:
     def forget_all(self) -> None:
         """Lose all state, as a reboot does."""
         self._verdicts: dict[_Key, _Verdict] = {}
-        self._held: list[tuple[float, _Key, Packet]] = []
+        self.held: list[tuple[float, _Key, Packet]] = []
 
     def handle(
         self, packet: Packet, arrived: Side, now: float, forward: Callable[[Packet], tuple[Emission, ...]]
@@ -72,17 +72,17 @@ class FragmentTracker:
 
     def next_time(self) -> float | None:
         """Return when the longest-waiting fragment is given up."""
-        return self._held[0][0] if self._held else None
+        return self.held[0][0] if self.held else None
 
     def expire(self, now: float) -> int:
         """Forget what is past, and return how many fragments were given up."""
         while self._verdicts and next(iter(self._verdicts.values())).until <= now:
             del self._verdicts[next(iter(self._verdicts))]
-        if not self._held or self._held[0][0] > now:
+        if not self.held or self.held[0][0] > now:
             return 0  # they wait in order of arrival
-        before = len(self._held)
-        self._held = [item for item in self._held if item[0] > now]
-        return before - len(self._held)
+        before = len(self.held)
+        self.held = [item for item in self.held if item[0] > now]
+        return before - len(self.held)
 
     def _first(
         self, key: _Key, packet: Packet, now: float, forward: Callable[[Packet], tuple[Emission, ...]]
@@ -106,15 +106,15 @@ class FragmentTracker:
             del self._verdicts[next(iter(self._verdicts))]
 
     def _release(self, key: _Key) -> list[Packet]:
-        released = [packet for _, waiting, packet in self._held if waiting == key]
+        released = [packet for _, waiting, packet in self.held if waiting == key]
         if released:
-            self._held = [item for item in self._held if item[1] != key]
+            self.held = [item for item in self.held if item[1] != key]
         return released
 
     def _hold(self, key: _Key, packet: Packet, now: float) -> None:
-        if len(self._held) >= self._memory:
-            raise DroppedError(f"{len(self._held)} fragments already wait for their first one")
-        self._held.append((now + FRAGMENT_SECONDS, key, packet))
+        if len(self.held) >= self._memory:
+            raise DroppedError(f"{len(self.held)} fragments already wait for their first one")
+        self.held.append((now + FRAGMENT_SECONDS, key, packet))
 
 
 def _follow(packet: Packet, verdict: _Verdict) -> Emission:

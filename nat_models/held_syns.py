@@ -16,31 +16,31 @@ class HeldSyns:
     """SYNs waiting for their refusal, in order of arrival."""
 
     def __init__(self) -> None:
-        self._held: dict[tuple[TransportAddress, TransportAddress], tuple[float, Packet]] = {}
+        self.held: dict[tuple[TransportAddress, TransportAddress], tuple[float, Packet]] = {}
 
     def hold(self, syn: Packet, due: float) -> bool:
         """Keep a SYN until ``due``; a retransmission changes nothing. False: memory is used up."""
         flow = (syn.destination, syn.source)
-        if flow not in self._held and len(self._held) >= HELD_SYN_LIMIT:
+        if flow not in self.held and len(self.held) >= HELD_SYN_LIMIT:
             return False
-        self._held.setdefault(flow, (due, syn))
+        self.held.setdefault(flow, (due, syn))
         return True
 
     def cancel(self, external: TransportAddress, remote: TransportAddress) -> None:
         """Forget the SYN that crosses an outbound one."""
-        self._held.pop((external, remote), None)
+        self.held.pop((external, remote), None)
 
     def next_due(self) -> float | None:
         """Return when the first held SYN must be answered."""
-        return next(iter(self._held.values()))[0] if self._held else None
+        return next(iter(self.held.values()))[0] if self.held else None
 
     def overdue(self, now: float) -> list[Packet]:
         """Give up, and return, the SYNs whose time has come."""
-        done = [(flow, syn) for flow, (due, syn) in self._held.items() if due <= now]
+        done = [(flow, syn) for flow, (due, syn) in self.held.items() if due <= now]
         for flow, _ in done:
-            del self._held[flow]
+            del self.held[flow]
         return [syn for _, syn in done]
 
     def forget_all(self) -> None:
         """Lose all state, as a reboot does."""
-        self._held.clear()
+        self.held.clear()

@@ -20,7 +20,7 @@ from lab.sim.tcp.stack import TcpStack
 from lab.sim.tls import start_tls, wrap_client, wrap_server
 from lab.sim.udp import EPHEMERAL_PORTS, LOOPBACKS, WILDCARDS, check_port
 from lab.sim.udp_stack import UdpStack
-from lab.spec.event import EventType, JsonValue
+from lab.spec.event import Event, EventType, JsonValue
 from lab.spec.roles import addresses_of, name_servers_of
 from nat_models.packet import (
     IPV4_HEADER_BYTES,
@@ -88,9 +88,12 @@ class SimHost(SimNode):
     ) -> None:  # fmt: skip
         """Record an event now, on this host."""
         cause = cause_id or self.handling_packet
-        self.network.emit(
-            type_, node=self.name, call=call, packet_id=packet_id, cause_id=cause, count=count, **data
-        )
+        self.network.record(
+            Event(
+                time=self.network.loop.now, type=type_, node=self.name, call=call, packet_id=packet_id,
+                cause_id=cause, count=count, data=data,
+            )
+        )  # fmt: skip
         if type_ is EventType.PACKET_DROPPED and self.network.capture is not None:
             self.network.capture.record_refusal(
                 self.loop.time(), self.name, cause, str(data.get("reason", ""))
@@ -267,7 +270,7 @@ class SimHost(SimNode):
             super().send_packet(piece)
 
     def _mtu_to(self, destination: str, source: str) -> int:
-        hop = self.next_hop(destination, source if self._has_equal_routes else "")
+        hop = self.next_hop(destination, source)
         return self._path_mtu.to(destination, hop[0].link, self.loop.time()) if hop else LONGEST_PACKET
 
     def fits_whole(self, source: str, destination: str, payload: int) -> bool:
@@ -280,7 +283,10 @@ class SimHost(SimNode):
         if self._is_off:
             self.network.drop(packet, self.name, "the host is off")
         elif packet.destination[0] in self._own:
-            self._accept(packet)
+            if packet.protocol is IpProtocol.UDP and packet.fragment is None:
+                self.udp.receive(packet)
+            else:
+                self._accept(packet)
         else:
             self.network.drop(packet, self.name, f"{packet.destination[0]} is no address of this host")
 

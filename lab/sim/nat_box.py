@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 from lab.sim.node import Port, SimNode
 from lab.spec.event import EventType
@@ -17,6 +18,9 @@ _EVENT_TYPES = {
 }
 
 
+_INSIDE, _OUTSIDE = Side.INSIDE, Side.OUTSIDE  # on every packet's way: looked up once
+
+
 class SimNatBox(SimNode):
     """Gives the engine what arrives, and routes what it gives back.
 
@@ -25,7 +29,8 @@ class SimNatBox(SimNode):
 
     forwards = True
     nat: Nat
-    _wake: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _wakes_at = math.inf
 
     def attach(self, ports: list[Port]) -> None:
         """Take the interfaces and build the engine from them."""
@@ -39,19 +44,25 @@ class SimNatBox(SimNode):
             random=self.network.random(self.name, "nat"),
         )
         self._external = frozenset(self.spec.external_addresses)
+        self._leads_out: set[str] = set()
+        """Destinations met that lie beyond the box."""
         self._isolates = bool(self.spec.options.get("isolate", False))
 
     def receive(self, packet: Packet, port: Port) -> None:
         """Translate, filter and forward; packets between two inside networks are only routed."""
-        if not port.outside and self._stays_inside(packet, port):
-            return
+        if port.outside:
+            side = _OUTSIDE
+        else:
+            side = _INSIDE
+            if packet.destination[0] not in self._leads_out and self._stays_inside(packet, port):
+                return
         if packet.ttl <= 1 and not self._is_pinged(packet):
             self.expire(packet)
             return
-        side = Side.OUTSIDE if port.outside else Side.INSIDE
-        outcome = self.nat.handle(packet, side, self.loop.time())
+        outcome = self.nat.handle(packet, side, self.loop.now)
         self._apply(outcome, packet)
-        if outcome.events or outcome.reason:  # else nothing was made or held that could fall due
+        # Nothing else brings an expiry nearer: a mapping made, something held, a TCP session that ends.
+        if outcome.events or outcome.reason or packet.tcp is not None:
             self._arm()
 
     def _stays_inside(self, packet: Packet, port: Port) -> bool:
@@ -63,6 +74,7 @@ class SimNatBox(SimNode):
             return True
         hop = self.next_hop(destination)
         if hop is None or hop[0].outside:
+            self._leads_out.add(destination)
             return False
         if self._isolates and hop[0] is not port:
             self.network.drop(packet, self.name, "the box isolates its inside networks from each other")
@@ -84,9 +96,9 @@ class SimNatBox(SimNode):
         if error is None:
             return
         if about.source[0] in self._external:
-            self._apply(self.nat.handle(error, Side.OUTSIDE, self.loop.time()), error, forwards=False)
+            self._apply(self.nat.handle(error, Side.OUTSIDE, self.loop.now), error, forwards=False)
         elif mtu and self._came_in_translated(about):
-            self._apply(self.nat.handle(error, Side.INSIDE, self.loop.time()), error, forwards=False)
+            self._apply(self.nat.handle(error, Side.INSIDE, self.loop.now), error, forwards=False)
         else:
             self.send_packet(error)
 
@@ -128,19 +140,19 @@ class SimNatBox(SimNode):
 
     def _arm(self) -> None:
         due = self.nat.next_wake()
-        if due is None:
+        if due is None or due >= self._wakes_at:
             return
-        if self._wake is not None:
-            if self._wake.when() <= due:
-                return
-            self._wake.cancel()
-        self._wake = self.loop.call_at(due, self._woken)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_at(due, self._woken)
+        self._wakes_at = due
 
     def _woken(self) -> None:
-        self._wake = None
-        self._apply(self.nat.wake(self.loop.time()), None)
+        self._timer = None
+        self._wakes_at = math.inf
+        self._apply(self.nat.wake(self.loop.now), None)
         self._arm()
 
     def reboot(self) -> None:
         """Forget every mapping, as after a power cycle."""
-        self._apply(self.nat.reboot(self.loop.time()), None)
+        self._apply(self.nat.reboot(self.loop.now), None)

@@ -21,6 +21,7 @@ from nat_models.packet import Packet
 if TYPE_CHECKING:
     from lab.sim.capture import Capture
     from lab.sim.clock import VirtualLoop
+    from lab.sim.leg import Leg
     from lab.spec.impairment import Impairment
 
 _RUNTIME: Mapping[NodeKind, type[SimNode]] = {
@@ -113,10 +114,15 @@ class SimNetwork:
         count: int = 1, **data: JsonValue,
     ) -> None:  # fmt: skip
         """Record an event now."""
-        event = Event(
-            time=self.loop.time(), type=type_, node=node, call=call, packet_id=packet_id, cause_id=cause_id,
-            count=count, data=data,
+        self.record(
+            Event(
+                time=self.loop.now, type=type_, node=node, call=call, packet_id=packet_id, cause_id=cause_id,
+                count=count, data=data,
+            )
         )  # fmt: skip
+
+    def record(self, event: Event) -> None:
+        """Keep an event, and tell the lab handle of it."""
         self.events.append(event)
         if self.listener is not None:
             self.listener(event)
@@ -128,7 +134,7 @@ class SimNetwork:
             reason=reason, packet=packet.describe(),
         )  # fmt: skip
         if self.capture is not None:
-            self.capture.record_drop(self.loop.time(), where, packet, reason)
+            self.capture.record_drop(self.loop.now, where, packet, reason)
 
     def power_off(self) -> None:
         """End every host: what they still hold open must not outlive the trial."""
@@ -151,7 +157,7 @@ class SimNetwork:
     def impair(self, label: str, forward: Impairment, backward: Impairment) -> None:
         """Change both directions of a link from now on; packets in flight are not touched."""
         for direction, impairment in zip(self._both(label), (forward, backward), strict=True):
-            direction.change(impairment, self.loop.time())
+            direction.change(impairment, self.loop.now)
         link = self.spec.links[label]
         for end in (link.a, link.b):
             host = self.nodes.get(end)
@@ -176,18 +182,11 @@ class SimNetwork:
         link = self.spec.links[label]
         return self.directions[label, link.a], self.directions[label, link.b]
 
-    def transmit(self, packet: Packet, port: Port, neighbour: str) -> None:
-        """Send a packet out of ``port`` to the neighbour with that address."""
-        try:
-            leg = port.neighbours[neighbour]
-        except KeyError:
-            leg = port.neighbours[neighbour] = self._segments.first_leg(port, neighbour)
-        if self.capture is not None:
-            self.capture.record(self.loop.now, port.node.name, port.link, packet, outbound=True)
-        if leg is None:
-            self.drop(packet, port.node.name, f"nobody on {port.link} has address {neighbour}")
-        else:
-            leg.enter(packet)
+    def first_leg(self, port: Port, neighbour: str) -> Leg | None:
+        """Return the way out of ``port`` to the neighbour with that address, None where nobody has it."""
+        if neighbour not in port.neighbours:
+            port.neighbours[neighbour] = self._segments.first_leg(port, neighbour)
+        return port.neighbours[neighbour]
 
 
 def _make_port(node: SimNode, interface: Interface) -> Port:

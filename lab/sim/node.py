@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -63,7 +62,9 @@ class SimNode:
         self.addresses: tuple[str, ...] = ()
         self._own: frozenset[str] = frozenset()
         self._routes: list[_RouteEntry] = []
-        self._next_hops: dict[tuple[str, str], tuple[Port, str] | None] = {}
+        self._next_hops: dict[str | tuple[str, str], tuple[Port, str] | None] = {}
+        """By destination; by (destination, source) on a node with equal routes, where the source decides."""
+        self.next_packet_id = network.next_packet_id
         self._has_equal_routes = False
 
     def attach(self, ports: list[Port]) -> None:
@@ -98,7 +99,7 @@ class SimNode:
 
         Of equally long prefixes the one whose interface has the ``source`` address wins, else the first.
         """
-        key = (destination, source)
+        key = (destination, source) if self._has_equal_routes else destination
         try:
             return self._next_hops[key]
         except KeyError:
@@ -106,11 +107,12 @@ class SimNode:
             return found
 
     def _look_up(self, destination: str, source: str) -> tuple[Port, str] | None:
+        family = family_of(destination)
         try:
-            address = ipaddress.ip_address(destination)
-        except ValueError:
+            number = int.from_bytes(socket.inet_pton(family, destination))
+        except (OSError, ValueError):
             raise NotAnAddressError(f"{destination!r} is not an IP address") from None
-        number, version = int(address), address.version
+        version = 6 if family is socket.AF_INET6 else 4
         fitting = [e for e in self._routes if e.version == version and number & e.mask == e.network]
         longest = [entry for entry in fitting if entry.length == fitting[0].length]
         for entry in longest:
@@ -128,23 +130,26 @@ class SimNode:
         v6 = ":" in destination
         return next((a for a in hop[0].addresses if (":" in a) == v6), None)
 
-    def next_packet_id(self) -> int:
-        """Return a packet id unique in the trial."""
-        return self.network.next_packet_id()
-
     def receive(self, packet: Packet, port: Port) -> None:
         """Take a packet that arrived on ``port``."""
         raise NotImplementedError
 
     def send_packet(self, packet: Packet) -> None:
         """Route and transmit a packet; it may be lost, which the sender does not learn."""
-        source = packet.source[0] if self._has_equal_routes else ""
-        hop = self.next_hop(packet.destination[0], source)
+        destination = packet.destination[0]
+        hop = self._next_hops.get(destination) or self.next_hop(destination, packet.source[0])
         if hop is None:
             self._unroutable(packet)
             return
         port, via = hop
-        self.network.transmit(packet, port, via)
+        network = self.network
+        leg = port.neighbours.get(via) or network.first_leg(port, via)
+        if network.capture is not None:
+            network.capture.record(network.loop.now, self.name, port.link, packet, outbound=True)
+        if leg is None:
+            network.drop(packet, self.name, f"nobody on {port.link} has address {via}")
+        else:
+            leg.enter(packet)
 
     def _unroutable(self, packet: Packet) -> None:
         self.network.drop(packet, self.name, f"no route to {packet.destination[0]}")

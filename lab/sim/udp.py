@@ -160,7 +160,8 @@ class UdpTransport(asyncio.DatagramTransport):
             return
         self._host.handling_packet = packet.packet_id
         try:
-            self._context.run(self._received, packet.payload, _as_sockaddr(packet.source))
+            source = packet.source
+            self._context.run(self._received, packet.payload, _as_sockaddr(source) if self._v6 else source)
         except Exception as error:  # noqa: BLE001 - as asyncio does: report, keep the socket
             report = self._host.loop.call_exception_handler
             self._context.run(report, {"message": "datagram_received", "exception": error})

@@ -150,7 +150,7 @@ def test_packets_only_move_times_and_leave_the_expiry_queue_alone(bench):
     for _ in range(1000):
         box.out(HOST, R1)
         box.wait(0.01)
-    assert len(box.nat._queue._heap) == 1
+    assert len(box.nat._queue.heap) == 1
 
 
 def test_filter_entries_of_a_long_lived_mapping_do_not_pile_up(bench):
