@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lab.measure.trace import PacketKind
-    from lab.report.ladder import Selection
+    from lab.report.ladder import Ladder, Selection
     from lab.run.replay import Replay
 
 
@@ -25,8 +25,13 @@ if TYPE_CHECKING:
 @click.option(
     "--width", type=click.IntRange(min=40), default=120, show_default=True, help="Characters a line."
 )
+@click.option(
+    "--svg", type=click.Path(path_type=Path, dir_okay=False), help="Write a picture there instead of text."
+)
 @RESULTS_OPTION
-def command(run: str, trial: str, only: str, routers: bool, width: int, results: Path) -> None:
+def command(
+    run: str, trial: str, only: str, routers: bool, width: int, svg: Path | None, results: Path
+) -> None:
     """Draw what the packets of a stored trial did: nodes side by side, NAT boxes among them, time down.
 
     RUN is a run's directory, "latest", or how its name begins. TRIAL is how a trial's key begins, or a cell
@@ -40,7 +45,21 @@ def command(run: str, trial: str, only: str, routers: bool, width: int, results:
     _, stored, call, replay = replay_trial(run, trial, results)
     title = f"trial {stored.key}  {stored.cell_text}  repetition {stored.repeat + 1}"
     ladder = ladder_of(replay.trace, title, _selection(replay, call, kinds, routers=routers))
-    click.echo(ladder_text(ladder, width=width))
+    if svg is None:
+        click.echo(ladder_text(ladder, width=width))
+    else:
+        _write_svg(svg, ladder)
+
+
+def _write_svg(path: Path, ladder: Ladder) -> None:
+    from lab.errors import HostNotReady
+    from lab.report.ladder_svg import ladder_svg
+
+    try:
+        path.write_text(ladder_svg(ladder), encoding="utf-8")
+    except OSError as error:
+        raise HostNotReady(f"{path}: cannot be written ({error.strerror})") from None
+    click.echo(f"written to {path}", err=True)
 
 
 def _kinds(text: str) -> list[PacketKind]:

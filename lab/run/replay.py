@@ -10,10 +10,11 @@ from lab.errors import Problem, TrialInvalid, UsageError
 from lab.measure.trace import PacketDrop, PacketStep, PacketTrace
 from lab.results.stored_run import StoredRun, StoredTrial
 from lab.run.packet_words import words_of
+from lab.run.plan import find_scenario
 from lab.run.trial import TrialResult, run_trial
 from lab.sim.capture import Capture
 from lab.spec.event import Event, EventType
-from lab.spec.find import find_content, load_topology
+from lab.spec.find import load_topology
 from lab.spec.trial import Trial
 from nat_models.packet import Packet, format_address
 
@@ -114,7 +115,7 @@ def replay_stored(run: StoredRun, stored: StoredTrial) -> Replay:
 def _as_trial(run: StoredRun, stored: StoredTrial) -> Trial:
     scenario = run.scenario
     if not Path(scenario).is_file():
-        scenario = str(find_content("scenarios", Path(scenario).stem, Path(scenario).suffix))
+        scenario = str(find_scenario(Path(scenario).stem))
     return Trial(
         scenario=scenario,
         topology=stored.topology,

@@ -1,8 +1,10 @@
 """`callpath explain`: why a stored call took its path."""
 
+from pathlib import Path
+
 import pytest
 
-RUN = ("nat_matrix", "--set", "alice_nat=symmetric,full-cone", "--set", "bob_nat=port-restricted")
+RUN = (str(Path(__file__).parents[1] / "report" / "offset_call.py"),)
 
 
 @pytest.fixture(autouse=True)

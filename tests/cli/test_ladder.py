@@ -1,10 +1,11 @@
 """`callpath ladder`: on a stored run, by replay, and only where the replay is what was stored."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-RUN = ("nat_matrix", "--set", "alice_nat=symmetric,full-cone", "--set", "bob_nat=port-restricted")
+RUN = (str(Path(__file__).parents[1] / "report" / "offset_call.py"),)
 CELL = "alice_nat=symmetric,bob_nat=port-restricted"
 
 
@@ -92,3 +93,10 @@ def test_a_run_of_another_version_is_refused(callpath, stored):
     done = callpath("ladder", "latest")
     assert done.code == 2
     assert "a replay would not be the same" in done.err
+
+
+def test_a_picture_is_written_where_asked_and_nothing_is_printed(callpath, stored, tmp_path):
+    done = callpath("ladder", "latest", "--only", "stun", "--svg", tmp_path / "call.svg")
+    assert (done.code, done.out) == (0, "")
+    assert (tmp_path / "call.svg").read_text(encoding="utf-8").startswith("<svg ")
+    assert callpath("ladder", "latest", "--svg", tmp_path / "no" / "call.svg").code == 4

@@ -1,5 +1,7 @@
 """Why a call took its path: what was dropped where, and what a first success left no time for."""
 
+from pathlib import Path
+
 import pytest
 
 from lab.measure.explanation import explain_call
@@ -8,8 +10,10 @@ from lab.run.plan import plan_run
 from lab.run.replay import trace_trial
 from lab.spec.event import EventType
 
+SCENARIO = str(Path(__file__).parents[1] / "report" / "offset_call.py")
 
-def explained(scenario: str = "nat_matrix", **values):
+
+def explained(scenario: str = SCENARIO, **values):
     overrides = {name: [value] for name, value in values.items()}
     replay = trace_trial(plan_run(scenario, seed=1, repeat=1, overrides=overrides).trials[0])
     (record,) = replay.result.calls
@@ -24,7 +28,7 @@ def hopeless():
 @pytest.fixture(scope="module")
 def hasty():
     """Return a call whose checks start 200 ms apart: direct was possible, the relay came first."""
-    return explained("start_offsets", start_offset="200ms", alice_nat="eim-adf", bob_nat="eim-adf")
+    return explained(start_offset=0.2, alice_nat="eim-adf", bob_nat="eim-adf")
 
 
 def test_each_dropped_check_has_its_place_sender_reason_and_packet(hopeless):

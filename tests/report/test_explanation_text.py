@@ -33,17 +33,15 @@ def test_a_needed_relay_is_explained_by_the_boxes_and_by_the_packets_they_droppe
     assert re.search(r"^  alice at 0\.\d{3} s: from relay \S+ to srflx \S+$", text, re.MULTILINE)
 
 
-def test_a_relay_that_came_first_is_explained_by_when_each_pair_succeeded():
-    values = {"start_offset": ["200ms"], "alice_nat": ["eim-adf"], "bob_nat": ["eim-adf"]}
-    text = text_of(trace_trial(plan_run("start_offsets", seed=1, repeat=1, overrides=values).trials[0]))
+def test_a_relay_that_came_first_is_explained_by_when_each_pair_succeeded(hasty_call):
+    text = text_of(hasty_call)
     why = text.partition("why a relay, although a direct path was possible\n")[2]
     assert re.search(r"^  bob: the first pair to succeed, at 0\.\d{3} s, was from relay", why, re.MULTILINE)
     assert re.search(r"tried since 0\.\d{3} s without an answer by then: from host \S+ to srflx", why)
 
 
-def test_a_direct_call_needs_no_why():
-    values = {"alice_nat": ["full-cone"], "bob_nat": ["full-cone"]}
-    text = text_of(trace_trial(plan_run("nat_matrix", seed=1, repeat=1, overrides=values).trials[0]))
+def test_a_direct_call_needs_no_why(direct_call):
+    text = text_of(direct_call)
     assert "a direct path is possible" in text
     assert "why a relay" not in text
 

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -14,13 +15,14 @@ from lab.results.stored_run import find_run, open_run
 from lab.run.plan import plan_run
 from lab.run.trial import run_trial
 
+SCENARIO = str(Path(__file__).parents[1] / "report" / "offset_call.py")
 SETTINGS = {"alice_nat": ["full-cone", "symmetric", "udp-blocked"], "bob_nat": ["symmetric", "udp-blocked"]}
 
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
     """Return the directory of a run of six cells, twice each, of which the last trial was not finished."""
-    plan = plan_run("nat_matrix", seed=3, repeat=2, overrides=SETTINGS)
+    plan = plan_run(SCENARIO, seed=3, repeat=2, overrides=SETTINGS)
     started = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
     base = tmp_path_factory.mktemp("results")
     run = RunDirectory.create(base, scenario=plan.name, plan_hash="0123abcd" * 8, started=started)
