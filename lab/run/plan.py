@@ -46,6 +46,8 @@ class Plan:
     vary: Mapping[str, Sequence[JsonValue]] = field(default_factory=dict)
     matrix: tuple[str, str] | None = None
     expectations: tuple[Expectation, ...] = ()
+    population: tuple[str, ...] = ()
+    """The parameters that each repetition draws: no cells of their own, unless an expectation names them."""
 
 
 def find_scenario(name_or_path: str) -> Path:
@@ -123,6 +125,7 @@ def plan_run(
         vary=varying | {name: list(weights) for name, weights in population.items()},
         matrix=outline.matrix,
         expectations=outline.expectations,
+        population=tuple(population),
     )
 
 

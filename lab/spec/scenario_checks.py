@@ -75,6 +75,14 @@ def _timeline(spec: ScenarioSpec, document: Document) -> Iterator[Problem]:
             yield document.problem((*trail, "at"), found, expected, "hold a call longer, or act earlier")
 
 
+def _deadline(spec: ScenarioSpec, document: Document) -> Iterator[Problem]:
+    last = max(map(nominal_end, spec.calls))
+    if last >= spec.deadline:
+        found = f"the calls last {format_duration(last)}, the deadline is {format_duration(spec.deadline)}"
+        suggestion = "set deadline: above it; every trial would be invalid"
+        yield document.problem(("deadline",), found, "", suggestion, at_key=True)
+
+
 def _cuts(spec: ScenarioSpec, document: Document) -> Iterator[Problem]:
     cut: dict[str, bool] = {}
     for index in sorted(range(len(spec.timeline)), key=lambda index: spec.timeline[index].at):
@@ -153,6 +161,7 @@ def _worlds(spec: ScenarioSpec, document: Document) -> Iterator[Problem]:
 _CHECKS: Final[Mapping[Check, tuple[str, ...]]] = {
     _calls: ("calls",),
     _timeline: ("calls", "timeline"),
+    _deadline: ("calls", "deadline"),
     _cuts: ("timeline",),
     _names_once: _PARAMETERS,
     _values: _PARAMETERS,
