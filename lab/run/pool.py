@@ -6,8 +6,10 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from typing import Final
 
+from lab.errors import HostNotReady
 from lab.run.trial import TrialResult, run_trial
 from lab.spec.trial import Trial
 
@@ -24,6 +26,9 @@ def run_trials(trials: Sequence[Trial], *, jobs: int = 0) -> Iterator[tuple[int,
     Args:
         trials: what to run; each is a pure function of itself, so the order does not matter.
         jobs: processes; 0 is one a core, 1 runs in this process.
+
+    Raises:
+        HostNotReady: a process was killed, as the kernel does where memory runs out.
     """
     jobs = jobs or os.cpu_count() or 1
     if jobs == 1 or len(trials) <= 1:
@@ -35,6 +40,11 @@ def run_trials(trials: Sequence[Trial], *, jobs: int = 0) -> Iterator[tuple[int,
     )
     try:
         yield from _feed(executor, trials, jobs)
+    except BrokenProcessPool:
+        raise HostNotReady(
+            "a process that ran trials was killed (is memory short?); what was written before is kept\n"
+            "  fewer processes need less memory: --jobs 1"
+        ) from None
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 

@@ -319,6 +319,15 @@ def test_a_reader_that_leaves_early_costs_no_picture_and_shows_no_traceback(tmp_
     assert {"paths.svg", "setup_time.png", "events.jsonl"} <= {file.name for file in run.iterdir()}
 
 
+def test_a_process_that_is_killed_is_the_hosts_fault(callpath, tmp_path):
+    kill = "    import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    text = f'TOPOLOGY = "two_homes"\nREPEAT = 20\n\nasync def scenario(lab):\n{kill}'
+    (tmp_path / "mine.py").write_text(text)
+    done = callpath("run", "./mine.py", "--jobs", "2")
+    assert_one_screen(done, 4)
+    assert "a process that ran trials was killed" in done.err
+
+
 def test_an_internal_error_has_its_own_exit_code_and_says_how_to_report_it(callpath, monkeypatch):
     monkeypatch.setattr("lab.run.plan.plan_run", lambda *_, **__: 1 / 0)
     done = callpath("run", "nat_matrix")
