@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from statistics import NormalDist
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from lab.spec.metric_catalogue import MetricKind, Statistic
 
 Weighted = tuple[float, int]
 """A value, and how many samples of it this stands for."""
 Cluster = Sequence[Weighted]
+
+_T = TypeVar("_T")
 
 RESAMPLES: Final = 1000
 _FEWEST_RESAMPLES: Final = 200
@@ -107,8 +110,50 @@ def interval_of(
     if len(clusters) < 2 or (percent is None and statistic is not Statistic.MEAN):
         return None
     if percent is None:
-        return bootstrap_interval(clusters, _mean_of, confidence, generator)
+        return _interval_of_mean(clusters, confidence, generator)
+    if len({(len(cluster), cluster[0][1]) for cluster in clusters}) == 1 == len(clusters[0]):
+        return ordered_interval([cluster[0][0] for cluster in clusters], percent, confidence)
     return bootstrap_interval(clusters, lambda v, w: _at_rank(v, w, percent), confidence, generator)
+
+
+def ordered_interval(values: Iterable[float], percent: int, confidence: float) -> Interval:
+    """Return the bootstrap interval of a percentile of independent values, as endless draws would give it.
+
+    A drawn percentile is at or below the j-th least value where enough of n draws are, each with probability
+    j/n: a binomial tail, so nothing needs to be drawn.
+    """
+    ordered = sorted(values)
+    n = len(ordered)
+    rank = -(-n * percent // 100)
+    log_ways = [math.lgamma(n + 1) - math.lgamma(i + 1) - math.lgamma(n - i + 1) for i in range(rank, n + 1)]
+
+    def at_or_below(place: int) -> float:
+        """Return the probability that the drawn percentile is at or below the value at this place from 1."""
+        if place == n:
+            return 1.0
+        inside, outside = math.log(place / n), math.log1p(-place / n)
+        return math.fsum(
+            math.exp(ways + i * inside + (n - i) * outside) for i, ways in enumerate(log_ways, start=rank)
+        )
+
+    outer = (1 - confidence) / 2
+    low, high = (bisect_left(range(1, n + 1), level, key=at_or_below) for level in (outer, 1 - outer))
+    return Interval(ordered[low], ordered[high])
+
+
+def _interval_of_mean(clusters: Sequence[Cluster], confidence: float, generator: random.Random) -> Interval:
+    """Return the bootstrap interval of a mean: of each cluster only its sum and its weight matter."""
+    sums = [math.fsum(value * weight for value, weight in cluster) for cluster in clusters]
+    weights = [sum(weight for _, weight in cluster) for cluster in clusters]
+    whole = sum(weights)
+    if len(set(weights)) == 1:  # the usual case, three times as fast
+        return _percentile_interval(sums, lambda drawn: sum(drawn) / whole, len(sums), confidence, generator)
+
+    def of(drawn: Sequence[tuple[float, int]]) -> float:
+        return sum(total for total, _ in drawn) / sum(weight for _, weight in drawn)
+
+    totals = list(zip(sums, weights, strict=True))
+    return _percentile_interval(totals, of, len(totals), confidence, generator)
 
 
 def bootstrap_interval(
@@ -116,7 +161,6 @@ def bootstrap_interval(
     statistic: Callable[[Sequence[float], Sequence[int]], float],
     confidence: float,
     generator: random.Random,
-    resamples: int = 0,
 ) -> Interval:
     """Return the percentile bootstrap interval (Efron 1979): clusters are drawn again with replacement.
 
@@ -125,9 +169,9 @@ def bootstrap_interval(
         statistic: a function of distinct values in ascending order and the weight of each (0 is possible).
         confidence: of the two-sided interval, in 0..1.
         generator: where draws come from; equal seeds give equal intervals.
-        resamples: how many; 0 chooses, 1000 unless the data are very many.
 
-    The interval is widened to hold the estimate, which draws of few lopsided clusters can miss.
+    There are 1000 draws, fewer where the data are very many. The interval is widened to hold the estimate,
+    which draws of few lopsided clusters can miss.
     """
     values = sorted({value for cluster in clusters for value, _ in cluster})
     place = {value: index for index, value in enumerate(values)}
@@ -141,10 +185,21 @@ def bootstrap_interval(
         return statistic(values, weights)
 
     size = sum(map(len, placed)) + len(values)
-    times = resamples or max(_FEWEST_RESAMPLES, min(RESAMPLES, _WORK // size))
-    found = sorted(of(generator.choices(placed, k=len(placed))) for _ in range(times))
+    return _percentile_interval(placed, of, size, confidence, generator)
+
+
+def _percentile_interval(
+    clusters: Sequence[_T],
+    statistic: Callable[[Sequence[_T]], float],
+    size: int,
+    confidence: float,
+    generator: random.Random,
+) -> Interval:
+    """Return where the statistic of drawn clusters mostly lies; ``size`` is the work of one draw."""
+    times = max(_FEWEST_RESAMPLES, min(RESAMPLES, _WORK // size))
+    found = sorted(statistic(generator.choices(clusters, k=len(clusters))) for _ in range(times))
     skipped = min(int((1 - confidence) / 2 * times), (times - 1) // 2)
-    whole = of(placed)
+    whole = statistic(clusters)
     return Interval(min(found[skipped], whole), max(found[-1 - skipped], whole))
 
 
@@ -156,7 +211,3 @@ def samples_needed(percent: int, confidence: float) -> int:
     """
     share = max(percent, 100 - percent) / 100
     return math.ceil(math.log(1 - confidence) / math.log(share))
-
-
-def _mean_of(values: Sequence[float], weights: Sequence[int]) -> float:
-    return sum(v * w for v, w in zip(values, weights, strict=True)) / sum(weights)

@@ -159,15 +159,26 @@ def test_bounds_of_a_percentile_are_scipys_or_the_next_sample(percent):
         assert abs(numbers.index(bound) - int(np.searchsorted(numbers, theirs))) <= 1
 
 
-def test_bounds_of_a_percentile_are_those_of_the_binomial_distribution():
-    """With endless draws the bounds are order statistics whose ranks are binomial: an exact oracle."""
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
+@pytest.mark.parametrize(("n", "percent"), [(3, 50), (20, 95), (30, 50), (200, 90), (1000, 99)])
+def test_bounds_of_a_percentile_are_those_of_the_binomial_distribution(n, percent, confidence):
+    """The drawn percentile is at or below the j-th value where as many draws are as its rank."""
+    numbers = sorted(drawn(n))
+    rank = -(-n * percent // 100)
+    reached = [stats.binom.sf(rank - 1, n, j / n) for j in range(1, n + 1)]
+    outer = (1 - confidence) / 2
+    exact = [next(j for j, p in enumerate(reached) if p >= level) for level in (outer, 1 - outer)]
+    found = interval_of(Statistic(f"p{percent}"), clusters_of(numbers), confidence, random.Random(2))
+    assert [numbers.index(bound) for bound in found] == exact
+
+
+def test_drawing_comes_to_the_bounds_that_need_no_draws():
+    """Calls of two equal packets are drawn; they say what calls of one packet say."""
     numbers = sorted(drawn(200))
-    low, high = interval_of(Statistic.P90, clusters_of(numbers), 0.95, random.Random(2))
-    # The drawn percentile is at or below the j-th value where 180 or more of 200 draws are.
-    reached = [stats.binom.sf(179, 200, j / 200) for j in range(1, 201)]
-    exact = [next(j for j, p in enumerate(reached) if p >= share) for share in (0.025, 0.975)]
-    assert abs(numbers.index(low) - exact[0]) <= 1
-    assert abs(numbers.index(high) - exact[1]) <= 1
+    twice = [[(number, 1), (number, 1)] for number in numbers]
+    once = interval_of(Statistic.P90, clusters_of(numbers), 0.95, random.Random(2))
+    for bound, other in zip(interval_of(Statistic.P90, twice, 0.95, random.Random(2)), once, strict=True):
+        assert abs(numbers.index(bound) - numbers.index(other)) <= 1
 
 
 @given(st.lists(weighted, min_size=2, max_size=6), st.integers(0, 99), confidences)
@@ -215,15 +226,23 @@ def test_extremes_and_totals_have_no_interval(statistic):
 
 
 def test_very_many_samples_are_resampled_less_often():
-    drawn_again = 0
+    asked = 0
 
     def spy(values, weights):
-        nonlocal drawn_again
-        drawn_again += 1
+        nonlocal asked
+        asked += 1
         return values[0]
 
     bootstrap_interval(clusters_of(drawn(5000)), spy, 0.95, random.Random(1))
-    assert drawn_again == 200 + 1
+    assert asked == 200 + 1
+
+
+def test_means_of_unequal_calls_weigh_packets():
+    """One call of 900 packets at 1 s and two of 50 at 2 s and 3 s: draws that miss the first have no 1 s."""
+    clusters = [[(1.0, 900)], [(2.0, 50)], [(3.0, 50)]]
+    low, high = interval_of(Statistic.MEAN, clusters, 0.95, random.Random(1))
+    assert low == 1.0
+    assert 2.0 < high <= 3.0
 
 
 @pytest.mark.parametrize(
