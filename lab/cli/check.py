@@ -10,6 +10,7 @@ from lab.cli.parameters import parse_assignments
 
 if TYPE_CHECKING:
     from lab.run.plan import Plan
+    from lab.spec.expectation import Expectation
 
 
 @click.command("check")
@@ -54,9 +55,16 @@ def _lines(plan: Plan) -> list[str]:
         f"{plan.name}: {_count(len(plan.trials), 'trial')} on {plan.topology}",
         f"  {_count(len(cells), 'cell')}, {_count(len(distinct_networks(plan.trials)), 'network')}",
     ]
-    lines += [f"  {name}: {', '.join(map(str, values))}" for name, values in plan.vary.items()]
-    lines += [f"  must hold: {expectation}" for expectation in plan.expectations]
+    for name, values in plan.vary.items():
+        drawn = "drawn from " if name in plan.population else ""
+        lines.append(f"  {name}: {drawn}{', '.join(map(str, values))}")
+    lines += [f"  must hold: {_with_condition(expectation)}" for expectation in plan.expectations]
     return lines
+
+
+def _with_condition(expectation: Expectation) -> str:
+    words = [f"{name} is {' or '.join(map(str, values))}" for name, values in expectation.when.items()]
+    return f"{expectation} where {', '.join(words)}" if words else str(expectation)
 
 
 def _count(number: int, thing: str) -> str:

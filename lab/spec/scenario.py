@@ -330,7 +330,9 @@ class ScenarioSpec(Part):
         default=("sim", "emu"), min_length=1, description="The worlds it can run in."
     )
     worlds_reason: StrictStr = Field(default="", description="Why not in the others; needed with `worlds`.")
-    emu: KernelWorld = Field(default=KernelWorld(), description="What differs in the kernel world.")
+    emu: KernelWorld = Field(
+        default=KernelWorld(), description="What is different when it runs in the kernel world."
+    )
     matrix: tuple[Name, Name] | None = Field(
         default=None, description="The two parameters that make the rows and the columns of the picture."
     )
