@@ -18,7 +18,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, list[JsonValue]]:
     """Return the values by name.
 
     Raises:
-        UsageError: an assignment without a name or a value; all of them at once.
+        UsageError: an assignment without a name or a value, or one of them twice; all of them at once.
     """
     found: dict[str, list[JsonValue]] = {}
     problems = []
@@ -27,7 +27,11 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, list[JsonValue]]:
         if not (name.strip() and equals and values):
             problems.append(Problem(f"--set {text}", "not an assignment", "NAME=VALUE or NAME=VALUE,VALUE"))
             continue
-        found[name.strip()] = [_value(value.strip()) for value in _BETWEEN_VALUES.split(values)]
+        texts = [value.strip() for value in _BETWEEN_VALUES.split(values)]
+        if len(set(texts)) < len(texts) or name.strip() in found:
+            # The same trials twice would look like twice as many samples.
+            problems.append(Problem(f"--set {text}", "the same twice", "each name and each value once"))
+        found[name.strip()] = [_value(value) for value in texts]
     if problems:
         raise UsageError(*problems)
     return found

@@ -20,7 +20,12 @@ def _is_by_name(value: object) -> bool:
 
 def _is_lists_by_name(value: object) -> bool:
     # A lone "symmetric" would be taken for nine values of a letter each.
-    return _is_by_name(value) and all(isinstance(v, list | tuple) for v in value.values())  # type: ignore[attr-defined]
+    return _is_by_name(value) and all(map(_is_list_without_repeats, value.values()))  # type: ignore[attr-defined]
+
+
+def _is_list_without_repeats(value: object) -> bool:
+    # The same trials twice would look like twice as many samples.
+    return isinstance(value, list | tuple) and len(set(map(repr, value))) == len(value)
 
 
 def _is_two_names(value: object) -> bool:
@@ -30,7 +35,10 @@ def _is_two_names(value: object) -> bool:
 _SETTINGS: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "TOPOLOGY": (lambda value: isinstance(value, str), 'a name or a path, such as "two_homes"'),
     "PARAMETERS": (_is_by_name, 'values by name, such as {"relay_delay": "30ms"}'),
-    "VARY": (_is_lists_by_name, 'lists by name, such as {"alice_nat": ["full-cone", "symmetric"]}'),
+    "VARY": (
+        _is_lists_by_name,
+        'lists of different values by name, such as {"alice_nat": ["full-cone", "symmetric"]}',
+    ),
     "REPEAT": (_is_count, "a whole number"),
     "DEADLINE": (lambda value: isinstance(value, str), 'a duration with its unit, such as "2h"'),
     "EVENT_BUDGET": (_is_count, "a whole number"),

@@ -108,6 +108,24 @@ callpath: \S*two_homes.py:\d+: NAT 'alice-nat': symmetric: filter_scop: unknown 
   did you mean "filter_scope"\?
 """,
         ),
+        (
+            [
+                "run",
+                "nat_matrix",
+                "--set",
+                "alice_nat=cgn,cgn",
+                "--set",
+                "bob_nat=cgn",
+                "--set",
+                "bob_nat=none",
+            ],
+            r"""
+callpath: --set alice_nat=cgn,cgn: the same twice
+  expected each name and each value once
+--set bob_nat=none: the same twice
+  expected each name and each value once
+""",
+        ),
         (["show", "two_homes", "--set", "alice_nat"], r"\ncallpath: --set alice_nat: not an assignment\n.*"),
         (
             ["run", "nat_matrix", "--seed", "x"],
@@ -182,8 +200,12 @@ def test_a_scenario_with_a_misspelt_setting_is_refused_not_run_with_the_default(
             'PARAMETERS = {"relay_dealy": "5ms"}',
             "no parameter 'relay_dealy'\n  did you mean \"relay_delay\"?",
         ),
-        ('VARY = {"alice_nat": "symmetric"}', "VARY: {'alice_nat': 'symmetric'}\n  expected lists by name"),
-        ("VARY = 3", "VARY: 3\n  expected lists by name"),
+        (
+            'VARY = {"alice_nat": "symmetric"}',
+            "VARY: {'alice_nat': 'symmetric'}\n  expected lists of different values by name",
+        ),
+        ('VARY = {"alice_nat": ["cgn", "cgn"]}', "expected lists of different values by name"),
+        ("VARY = 3", "VARY: 3\n  expected lists of different values by name"),
         ('REPEAT = "three"', "REPEAT: 'three'\n  expected a whole number"),
         ("EVENT_BUDGET = 1.5", "EVENT_BUDGET: 1.5\n  expected a whole number"),
         ("DEADLINE = 5", "DEADLINE: 5\n  expected a duration with its unit"),
