@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Final, NamedTuple
 
+from lab.errors import UsageError
 from lab.measure.call_trace import CallTrace, Flow, traces_of
 from lab.measure.calls import CallRecord, Side
 from lab.measure.predict import Reach
@@ -18,7 +19,10 @@ from lab.spec.event import Event, EventType, PathClass
 from lab.spec.expectation import Request
 
 Possible = Callable[[str, str], Reach]
-"""Gives the best class of path that two hosts (caller, callee) can come to, by prediction."""
+"""Gives the best class of path that two hosts (caller, callee) can come to, by prediction.
+
+It may raise UsageError where one of them is no host of the network: then there is no sample.
+"""
 
 
 class Sample(NamedTuple):
@@ -128,21 +132,25 @@ def _checking_time(side: Side) -> float | None:
 
 
 def _direct_possible(trial: _Trial, _within: float | None) -> _Samples:
-    for call in trial.calls if trial.possible else ():
-        yield Sample(float(_can_go_direct(trial, call)), call.weight, call.name)
+    for call, can in _predicted(trial):
+        yield Sample(float(can), call.weight, call.name)
 
 
 def _direct_missed(trial: _Trial, within: float | None) -> _Samples:
-    for call in trial.calls if trial.possible else ():
+    for call, can in _predicted(trial):
         record = call.record(within)
         if record.connected:
-            missed = record.path is PathClass.RELAY and _can_go_direct(trial, call)
-            yield Sample(float(missed), call.weight, call.name)
+            yield Sample(float(can and record.path is PathClass.RELAY), call.weight, call.name)
 
 
-def _can_go_direct(trial: _Trial, call: CallTrace) -> bool:
-    assert trial.possible is not None
-    return trial.possible(call.caller, call.callee) is Reach.DIRECT
+def _predicted(trial: _Trial) -> Iterator[tuple[CallTrace, bool]]:
+    """Yield the calls for which there is a prediction, each with whether it can do without a relay."""
+    for call in trial.calls if trial.possible else ():
+        assert trial.possible is not None
+        try:
+            yield call, trial.possible(call.caller, call.callee) is Reach.DIRECT
+        except UsageError:
+            continue  # somebody called a name that nobody has
 
 
 # Established calls, throughout or within so many seconds of a fault

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.errors import UsageError
 from lab.measure.metrics import _METRICS, Sample, measure
 from lab.measure.predict import Reach
 from lab.spec.command import CandidatePolicy, MediaPlan
@@ -402,3 +403,11 @@ def test_a_simulated_heal_bounds_the_gap(play):
     assert values(events, "calls.lost") == [0]
     for gap in values(events, "media.gap"):
         assert 1.0 <= gap < 1.06
+
+
+def test_nothing_is_predicted_of_a_call_to_nobody():
+    def no_such_host(caller, callee):
+        raise UsageError(f"no host {callee!r}")
+
+    assert values(a_call(), "direct.possible", possible=no_such_host) == []
+    assert values(a_call(), "direct.missed", possible=no_such_host) == []
