@@ -69,9 +69,9 @@ def read_citations(root: Path) -> list[Citation]:
     """
     modules = [_TestModule(path, root) for path in sorted((root / "tests").rglob("*.py"))]
     found = {citation for module in modules for citation in module.citations()}
-    named = {(text, module.world) for module in modules if module.runs for text in module.strings()}
+    running = [module for module in modules if module.runs and module.world != "alone"]
     for path in sorted((root / "scenarios").rglob("*")):
-        found.update(_scenario_citations(path, root, named))
+        found.update(_scenario_citations(path, root, running))
     return sorted(found)
 
 
@@ -115,9 +115,24 @@ class _TestModule:
         imports = any(f"{module}.".startswith("lab.sim.") for module in _imported(self.tree))
         return WORLD_OF_DIRECTORY.get(directory, "sim" if imports else "alone")
 
-    def strings(self) -> Iterator[str]:
-        nodes = (node.value for node in ast.walk(self.tree) if isinstance(node, ast.Constant))
+    @staticmethod
+    def strings(tree: ast.AST) -> Iterator[str]:
+        nodes = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
         return (value for value in nodes if isinstance(value, str))
+
+    def names(self, scenario: Path) -> bool:
+        """Return whether it has the file's name as a string, or reads it by a pattern from `scenarios`."""
+        texts = set(self.strings(self.tree))
+        named = any(text == scenario.stem or text.rpartition("/")[2] == scenario.name for text in texts)
+        return named or any(fnmatch.fnmatch(scenario.name, pattern) for pattern in self.patterns())
+
+    def patterns(self) -> Iterator[str]:
+        """Yield `*.yaml` of `(ROOT / "scenarios").glob("*.yaml")`."""
+        for call in (node for node in ast.walk(self.tree) if isinstance(node, ast.Call)):
+            if isinstance(call.func, ast.Attribute) and call.func.attr in {"glob", "rglob"}:
+                directories = {text.rpartition("/")[2] for text in self.strings(call.func.value)}
+                if "scenarios" in directories:
+                    yield from self.strings(ast.Tuple(elts=call.args))
 
     def citations(self) -> list[Citation]:
         module = self._own(self.tree.body, collected=self.collected)
@@ -256,8 +271,8 @@ def _imported(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _scenario_citations(path: Path, root: Path, named: set[tuple[str, str]]) -> Iterator[Citation]:
-    """Yield what a scenario cites; `named` are strings of the tests that run, each with the test's world."""
+def _scenario_citations(path: Path, root: Path, running: Sequence[_TestModule]) -> Iterator[Citation]:
+    """Yield what a scenario cites; `running` are the test modules that run in a world."""
     name = path.relative_to(root).as_posix()
     if path.suffix in {".yaml", ".yml"}:
         rows = _yaml_rows(path, name)
@@ -265,9 +280,9 @@ def _scenario_citations(path: Path, root: Path, named: set[tuple[str, str]]) -> 
         rows = _scripted_rows(path, name)
     else:
         return
-    naming = {world for text, world in named if text == path.stem or text.rpartition("/")[2] == path.name}
+    worlds = {module.world for module in running if module.names(path)} if rows else set()
     for row in rows:
-        for world in naming - {"alone"} or {""}:
+        for world in worlds or {""}:
             yield Citation(row=row, path=name, where="", world=world, not_run="" if world else NOT_NAMED)
 
 

@@ -199,6 +199,10 @@ SCENARIOS = {
          {"Z0-3": {"sim", "emu"}}),
         ({"tests/spec/test_a.py": "READ = 'calls.yaml'\n"}, {}),
         ({"tests/run/helper.py": "RUN = 'calls.yaml'\n"}, {}),
+        ({"tests/run/test_a.py": "for path in (ROOT / 'scenarios').glob('*.yaml'): run(path)\n"},
+         {"Z0-1": {"sim"}, "Z0-2": {"sim"}}),
+        ({"tests/run/test_a.py": "for path in (ROOT / 'topologies').glob('*.yaml'): run(path)\n"}, {}),
+        ({"tests/spec/test_a.py": "for path in Path('scenarios').glob('*'): read(path)\n"}, {}),
         ({"tests/run/test_a.py": "import pytest\npytestmark = pytest.mark.skip\nRUN = 'calls.yaml'\n"}, {}),
     ],
 )  # fmt: skip
