@@ -28,7 +28,7 @@ def command(run: str, cell: str, results: Path) -> None:
     RUN and the trial are named as for "callpath ladder"; of a cell the first repetition is told.
     """
     stored, trial, call, replay = replay_trial(run, cell, results)
-    click.echo(f"trial {trial.key}  {trial.cell_text}  repetition {trial.repeat + 1}")
+    click.echo(trial.title)
     click.echo(_repetitions(stored, trial))
     if replay.result.invalid:
         click.echo(f"the trial is invalid: {replay.result.invalid}")

@@ -43,8 +43,7 @@ def command(
 
     kinds = _kinds(only)
     _, stored, call, replay = replay_trial(run, trial, results)
-    title = f"trial {stored.key}  {stored.cell_text}  repetition {stored.repeat + 1}"
-    ladder = ladder_of(replay.trace, title, _selection(replay, call, kinds, routers=routers))
+    ladder = ladder_of(replay.trace, stored.title, _selection(replay, call, kinds, routers=routers))
     if svg is None:
         click.echo(ladder_text(ladder, width=width))
     else:

@@ -56,9 +56,11 @@ class Explanation:
     """One call. ``dropped`` are checks from before the path was there, ``dropped_later`` counts those after.
 
     ``pairs`` are those whose checks began, in that order; ``selected`` the pair that each side took.
+    ``peers`` are whom the prediction calls alice and bob.
     """
 
     record: CallRecord
+    peers: tuple[str, str]
     prediction: Prediction
     pairs: Sequence[TriedPair]
     selected: Mapping[str, TriedPair]
@@ -96,7 +98,7 @@ class Explanation:
         return next((side.connected for side in sides if side.connected is not None), -1.0)
 
     def _may_work(self, pair: TriedPair) -> bool:
-        seen_at = 1 if pair.node == self.record.caller.node else 0
+        seen_at = 1 if pair.node == self.peers[0] else 0
         host_works = any(types[seen_at] == CandidateType.HOST for types in self.prediction.direct)
         return pair.remote_type != CandidateType.HOST or host_works
 
@@ -116,11 +118,14 @@ def explain_call(record: CallRecord, events: Iterable[Event], trace: PacketTrace
         raise ValueError(f"{record.call} has one side alone")
     mine = [event for event in events if event.call == record.call]
     ends = record.caller.node, record.callee.node
+    # Where the hosts have the names that predictions use, each is called by its own.
+    peers = ends if ends[0] == "alice" or "alice" not in ends else (ends[1], ends[0])
     settled = _settled(record, mine)
     checks = [j for j in _dropped_checks(trace, ends, mine) if mine[0].time <= j.first.time <= mine[-1].time]
     return Explanation(
         record=record,
-        prediction=predict_call(trace.network, *ends),
+        peers=peers,
+        prediction=predict_call(trace.network, *peers),
         pairs=_pairs(mine),
         selected=_selected(mine),
         dropped=_grouped([j for j in checks if j.first.time <= settled], mine),

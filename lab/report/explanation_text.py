@@ -56,9 +56,8 @@ def _words(pair: TriedPair) -> str:
 
 
 def _possible(explanation: Explanation) -> Iterator[str]:
-    caller, callee = (side.node for side in _sides(explanation))
-    if (caller, callee) != ("alice", "bob"):
-        yield f"(alice stands for {caller}, bob for {callee})"
+    if explanation.peers != ("alice", "bob"):
+        yield "(alice stands for {}, bob for {})".format(*explanation.peers)
     yield from explain(explanation.prediction).splitlines()
 
 

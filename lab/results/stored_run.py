@@ -42,6 +42,11 @@ class StoredTrial:
         return {**self.parameters, **self.settings}
 
     @property
+    def title(self) -> str:
+        """The trial in one line: key, cell, which repetition (from 1)."""
+        return "  ".join(filter(None, [f"trial {self.key}", self.cell_text, f"repetition {self.repeat + 1}"]))
+
+    @property
     def cell_text(self) -> str:
         """The cell as it can be typed: ``alice_nat=symmetric,bob_nat=cgn``."""
         return ",".join(

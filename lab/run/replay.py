@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import Problem, TrialInvalid, UsageError
-from lab.measure.trace import PacketDrop, PacketStep, PacketTrace
+from lab.measure.trace import PacketDrop, PacketKind, PacketStep, PacketTrace
 from lab.results.stored_run import StoredRun, StoredTrial
-from lab.run.packet_words import words_of
+from lab.run.packet_words import PacketWords, words_of
 from lab.run.plan import find_scenario
 from lab.run.trial import TrialResult, run_trial
 from lab.sim.capture import Capture
@@ -26,14 +26,13 @@ class TraceRecorder(Capture):
         super().__init__()
         self.steps: list[PacketStep] = []
         self.drops: list[PacketDrop] = []
-        self._seen: set[int] = set()
+        self._words: dict[int, tuple[Packet, PacketWords]] = {}
 
     def record(
         self, time: float, node: str, link: str, packet: Packet, *, outbound: bool, comment: str = ""
     ) -> None:
         """Note that an interface sent or got a packet."""
-        content = words_of(packet)
-        self._seen.add(packet.packet_id)
+        content = self._words_of(packet)
         self.steps.append(
             PacketStep(
                 time=time,
@@ -51,9 +50,16 @@ class TraceRecorder(Capture):
             )
         )
 
+    def _words_of(self, packet: Packet) -> PacketWords:
+        """Return the packet's words, made once for its whole way: boxes change addresses, seldom contents."""
+        known = self._words.get(packet.packet_id)
+        if known is None or known[0].payload is not packet.payload or known[0].fragment != packet.fragment:
+            known = self._words[packet.packet_id] = packet, words_of(packet)
+        return known[1]
+
     def record_drop(self, time: float, where: str, packet: Packet, reason: str) -> None:
         """Note where a packet ended; one that no interface saw is given a step at its sender."""
-        if packet.packet_id not in self._seen:
+        if packet.packet_id not in self._words:
             self.record(time, where, "", packet, outbound=True)
         self.drops.append(PacketDrop(time=time, where=where, packet_id=packet.packet_id, reason=reason))
 
@@ -77,10 +83,42 @@ def trace_trial(trial: Trial) -> Replay:
     recorder = TraceRecorder()
     result = run_trial(trial, recorder)
     events = tuple(Event.from_json(line)[1] for line in result.events.splitlines())
-    drops = sorted([*recorder.drops, *_drops_by_programs(events)], key=lambda drop: drop.time)
-    return Replay(
-        result=result, events=events, trace=PacketTrace(network=network, steps=recorder.steps, drops=drops)
+    seen = {step.packet_id for step in recorder.steps}
+    steps = [*recorder.steps, *_steps_inside_hosts(events, seen)]
+    drops = [*recorder.drops, *_drops_by_programs(events)]
+    trace = PacketTrace(
+        network=network,
+        steps=sorted(steps, key=lambda step: step.time),
+        drops=sorted(drops, key=lambda drop: drop.time),
     )
+    return Replay(result=result, events=events, trace=trace)
+
+
+def _steps_inside_hosts(events: Iterable[Event], seen: Container[int]) -> list[PacketStep]:
+    """Return a step for what no interface ever saw: refused by a program of the same host, or held by a box."""
+    steps = []
+    for event in _refusals(events):
+        if event.cause_id not in seen:
+            source, _, destination = str(event.data["packet"]).partition(" > ")
+            steps.append(
+                PacketStep(
+                    time=event.time,
+                    node=event.node,
+                    link="",
+                    outbound=True,
+                    packet_id=event.cause_id,
+                    cause_id=0,
+                    source=source,
+                    destination=destination,
+                    kinds=(PacketKind.UDP,),
+                    words="from the host to itself" if source else "held until then",
+                )
+            )
+    return steps
+
+
+def _refusals(events: Iterable[Event]) -> Iterator[Event]:
+    return (event for event in events if event.type is EventType.PACKET_DROPPED and not event.packet_id)
 
 
 def _drops_by_programs(events: Iterable[Event]) -> list[PacketDrop]:
@@ -89,8 +127,7 @@ def _drops_by_programs(events: Iterable[Event]) -> list[PacketDrop]:
         PacketDrop(
             time=event.time, where=event.node, packet_id=event.cause_id, reason=str(event.data["reason"])
         )
-        for event in events
-        if event.type is EventType.PACKET_DROPPED and not event.packet_id
+        for event in _refusals(events)
     ]
 
 

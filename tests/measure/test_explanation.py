@@ -101,3 +101,14 @@ def test_checks_of_consent_that_are_lost_later_are_counted_apart(tmp_path):
     cut = [drop for drop in replay.trace.drops if "is cut" in drop.reason]
     assert len(cut) >= explanation.dropped_later > 0
     assert not any("is cut" in group.reason for group in explanation.dropped)
+
+
+def test_whoever_calls_the_boxes_are_called_by_the_name_of_their_own_host(tmp_path):
+    scenario = tmp_path / "back.py"
+    scenario.write_text(
+        'TOPOLOGY = "two_homes"\nVARY = {"alice_nat": [], "bob_nat": []}\n\n'
+        'async def scenario(lab):\n    await lab.call("bob", "alice")\n'
+    )
+    explanation, _ = explained(str(scenario), alice_nat="symmetric", bob_nat="port-restricted")
+    assert explanation.peers == ("alice", "bob")
+    assert any("alice's NAT (symmetric)" in reason for reason in explanation.prediction.blocked.values())
