@@ -7,11 +7,11 @@ segment is .1, everybody else counts from .10, so the first host of every home i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
-from itertools import chain, combinations
-from typing import Final
+from itertools import chain, combinations, pairwise
+from typing import Final, TypeVar
 
 from lab.errors import Problem, UsageError
 from lab.spec.graph import Device
@@ -26,6 +26,9 @@ _POOLS: Final[Mapping[RealmKind, tuple[str, ...]]] = {
 }
 _IPV6_POOL: Final = IPv6Network("2001:db8::/32")  # RFC 3849
 FIRST_HOST: Final = 10
+
+
+_Prefix = TypeVar("_Prefix", IPv4Network, IPv6Network)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +70,7 @@ def assign_addresses(layout: Layout) -> AddressPlan:
 
 def _assign_ipv4(layout: Layout, problems: list[Problem]) -> dict[str, IPv4Network]:
     """Return each segment's IPv4 prefix; what the author gave to one, no other gets unasked."""
-    taken = [segment.wish.subnet for segment in layout.segments if segment.wish.subnet is not None]
+    taken = {segment.wish.subnet for segment in layout.segments if segment.wish.subnet is not None}
     pools = {kind: _prefixes_of(kind, taken) for kind in RealmKind}
     kinds = {segment.key: realm.kind for realm in layout.realms for segment in realm.segments}
     prefixes: dict[str, IPv4Network] = {}
@@ -82,7 +85,7 @@ def _assign_ipv4(layout: Layout, problems: list[Problem]) -> dict[str, IPv4Netwo
     return prefixes
 
 
-def _prefixes_of(kind: RealmKind, taken: Sequence[IPv4Network]) -> Iterator[IPv4Network]:
+def _prefixes_of(kind: RealmKind, taken: Collection[IPv4Network]) -> Iterator[IPv4Network]:
     """Yield the /24s of a pool in order, without those that overlap a prefix in ``taken``."""
     pools = [IPv4Network(pool) for pool in _POOLS[kind]]
     candidates = chain.from_iterable(
@@ -105,27 +108,29 @@ def _assign_ipv6(layout: Layout) -> dict[str, IPv6Network]:
 def _overlaps(layout: Layout) -> Iterator[Problem]:
     """Yield prefixes that overlap within one realm; for IPv6 the whole network is one."""
     for realm in layout.realms:
-        for one, other in combinations(realm.segments, 2):
-            if one.wish.subnet and other.wish.subnet and one.wish.subnet.overlaps(other.wish.subnet):
-                yield _overlap(one, other, one.wish.subnet, other.wish.subnet)
-    for one, other in combinations(layout.segments, 2):
-        if one.wish.subnet6 and other.wish.subnet6 and one.wish.subnet6.overlaps(other.wish.subnet6):
-            yield _overlap(one, other, one.wish.subnet6, other.wish.subnet6)
+        yield from _overlapping([(s, s.wish.subnet) for s in realm.segments if s.wish.subnet])
+    yield from _overlapping([(s, s.wish.subnet6) for s in layout.segments if s.wish.subnet6])
 
 
-def _overlap(one: Segment, other: Segment, first: object, second: object) -> Problem:
-    found = f"segments {one.name!r} and {other.name!r} overlap: {first} and {second}"
-    return Problem(other.where, found, "different prefixes where no NAT lies between")
+def _overlapping(given: Sequence[tuple[Segment, _Prefix]]) -> Iterator[Problem]:
+    ordered = sorted((prefix for _, prefix in given), key=lambda p: (int(p.network_address), p.prefixlen))
+    # Prefixes nest or are apart: where any two overlap, one of them overlaps its successor, too.
+    if not any(one.overlaps(other) for one, other in pairwise(ordered)):
+        return
+    for (one, first), (other, second) in combinations(given, 2):
+        if first.overlaps(second):
+            found = f"segments {one.name!r} and {other.name!r} overlap: {first} and {second}"
+            yield Problem(other.where, found, "different prefixes where no NAT lies between")
 
 
 def _same_on_both_sides(layout: Layout) -> Iterator[Problem]:
     """Yield devices that would have one prefix on two links in different realms: they could not route."""
     realm_of = {label: realm for realm in layout.realms for s in realm.segments for label in s.cables}
     for device in layout.graph.devices.values():
-        if device.kind is NodeKind.SWITCH:
+        given = [(label, layout.segment_of[label].wish.subnet) for label in device.cables]
+        if device.kind is NodeKind.SWITCH or len({id(realm_of[label]) for label, _ in given}) < 2:
             continue
-        for one, other in combinations(device.cables, 2):
-            first, second = (layout.segment_of[label].wish.subnet for label in (one, other))
+        for (one, first), (other, second) in combinations(given, 2):
             if realm_of[one] is not realm_of[other] and first and second and first.overlaps(second):
                 found = f"node {device.name!r} has {first} on {one!r} and {second} on {other!r}"
                 yield Problem(device.where, found, "different prefixes on the two sides of a node")
@@ -138,7 +143,7 @@ def _number(
     layout: Layout, segment: Segment, prefix: IPv4Network | IPv6Network, problems: list[Problem]
 ) -> dict[Port, tuple[str, ...]]:
     """Return everybody's addresses on a segment; if the prefix is too small, report it and return none."""
-    gateways = layout.gateways(segment)
+    gateways = layout.gateways[segment.key]
     others = [port for port in segment.ports if port not in gateways]
     wanted = len(gateways) + sum(_count(layout.graph.devices[port.device], port) for port in others)
     first, last = _host_numbers(prefix)

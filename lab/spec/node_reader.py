@@ -34,6 +34,7 @@ class NodeReader:
     def __init__(self, topo: Topo, cables: Mapping[str, Cable], findings: Findings) -> None:
         self._topo = topo
         self._cables = cables
+        self._ports = _ports_by_node(cables)
         self._findings = findings
 
     def read(self) -> dict[str, Device]:
@@ -45,7 +46,7 @@ class NodeReader:
 
     def _device(self, name: str) -> Device:
         info = dict(self._topo.nodeInfo(name))
-        ports = _ports(name, self._cables)
+        ports = self._ports.get(name, [])
         own = tuple(label for _, label in ports)
         where = self._findings.place(name)
         self._check_name(name, ports[-1][0] if ports else 0, where)
@@ -157,10 +158,13 @@ class NodeReader:
             return None
 
 
-def _ports(name: str, cables: Mapping[str, Cable]) -> list[tuple[int, str]]:
-    """Return (port number, label) of each link of a node, in port order."""
-    ends = [(cable.a_port, cable.label) for cable in cables.values() if cable.a == name]
-    return sorted(ends + [(cable.b_port, cable.label) for cable in cables.values() if cable.b == name])
+def _ports_by_node(cables: Mapping[str, Cable]) -> dict[str, list[tuple[int, str]]]:
+    """Return (port number, label) of each link of each node, in port order."""
+    ports: dict[str, list[tuple[int, str]]] = {}
+    for cable in cables.values():
+        ports.setdefault(cable.a, []).append((cable.a_port, cable.label))
+        ports.setdefault(cable.b, []).append((cable.b_port, cable.label))
+    return {name: sorted(ends) for name, ends in ports.items()}
 
 
 def _allowed(rule: RoleRule) -> Mapping[str, OptionRule]:

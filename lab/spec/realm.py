@@ -9,7 +9,7 @@ network is one realm.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -75,9 +75,16 @@ class Layout:
         """The segment that each cable is part of, by label."""
         return {label: segment for segment in self.segments for label in segment.cables}
 
-    def gateways(self, segment: Segment) -> list[Port]:
-        """Return the ports through which a segment is left: of devices that forward and do not hang on it."""
-        return [port for port in segment.ports if self._is_gateway(port)]
+    @cached_property
+    def gateways(self) -> Mapping[str, tuple[Port, ...]]:
+        """The ports through which each segment is left, by segment key.
+
+        They are those of devices that forward and do not hang on the segment.
+        """
+        return {
+            segment.key: tuple(port for port in segment.ports if self._is_gateway(port))
+            for segment in self.segments
+        }
 
     def _is_gateway(self, port: Port) -> bool:
         device = self.graph.devices[port.device]
@@ -88,8 +95,8 @@ class Layout:
 
         A router that is an end of the cable itself is meant; across a switch, the segment's first gateway.
         """
-        others = [port for port in self.gateways(self.segment_of[cable]) if port.device != device.name]
-        return others[0] if others else None
+        gateways = self.gateways[self.segment_of[cable].key]
+        return next((port for port in gateways if port.device != device.name), None)
 
 
 def lay_out(graph: Graph) -> Layout:
@@ -112,12 +119,27 @@ def lay_out(graph: Graph) -> Layout:
 
 def _segments(graph: Graph) -> Iterator[Segment]:
     seen: set[str] = set()
+    order = _Order(graph)
     for label in graph.cables:
         if label not in seen:
             cables, switches = _flood(graph, label)
             seen |= cables.keys()
-            ordered = tuple(name for name in graph.cables if name in cables)
-            yield _segment(graph, ordered, [name for name in graph.devices if name in switches])
+            yield _segment(
+                graph,
+                cables=tuple(sorted(cables, key=order.cables.__getitem__)),
+                switches=sorted(switches, key=order.devices.__getitem__),
+                ports=tuple(sorted(_ports(graph, cables), key=order.ports.__getitem__)),
+            )
+
+
+class _Order:
+    """Where each device, cable and port stands in the graph: thousands are sorted, not searched."""
+
+    def __init__(self, graph: Graph) -> None:
+        ports = [Port(device.name, label) for device in graph.devices.values() for label in device.cables]
+        self.devices = {name: number for number, name in enumerate(graph.devices)}
+        self.cables = {label: number for number, label in enumerate(graph.cables)}
+        self.ports = {port: number for number, port in enumerate(ports)}
 
 
 def _flood(graph: Graph, label: str) -> tuple[dict[str, None], dict[str, None]]:
@@ -136,14 +158,19 @@ def _flood(graph: Graph, label: str) -> tuple[dict[str, None], dict[str, None]]:
     return cables, switches
 
 
-def _segment(graph: Graph, cables: tuple[str, ...], switches: list[str]) -> Segment:
-    ports = tuple(
-        Port(device.name, label)
-        for device in graph.devices.values()
-        if device.kind is not NodeKind.SWITCH
-        for label in device.cables
-        if label in cables
-    )
+def _ports(graph: Graph, cables: Iterable[str]) -> set[Port]:
+    """Return where hosts, routers and NAT boxes meet one of these cables."""
+    return {
+        Port(end, label)
+        for label in cables
+        for end in (graph.cables[label].a, graph.cables[label].b)
+        if graph.devices[end].kind is not NodeKind.SWITCH
+    }
+
+
+def _segment(
+    graph: Graph, *, cables: tuple[str, ...], switches: list[str], ports: tuple[Port, ...]
+) -> Segment:
     if not switches:
         cable = graph.cables[cables[0]]
         return Segment(name=cable.label, cables=cables, ports=ports, wish=cable.wish, where=cable.where)
@@ -153,8 +180,12 @@ def _segment(graph: Graph, cables: tuple[str, ...], switches: list[str]) -> Segm
 
 
 def _described_twice(graph: Graph, segment: Segment) -> Iterator[Problem]:
-    switches = {end for label in segment.cables for end in (graph.cables[label].a, graph.cables[label].b)}
-    wishing = [d for d in graph.devices.values() if d.name in switches and not d.wish.is_empty]
+    cables = [graph.cables[label] for label in segment.cables]
+    ends = dict.fromkeys(end for cable in cables for end in (cable.a, cable.b))
+    named = {name for name in ends if not graph.devices[name].wish.is_empty}
+    if len(named) < 2:
+        return
+    wishing = [device for device in graph.devices.values() if device.name in named]
     for further in wishing[1:]:
         found = (
             f"switches {wishing[0].name!r} and {further.name!r} are one segment, and both say its addresses"
@@ -174,15 +205,17 @@ class _Realms:
             if device.forwards:
                 self._join([label for label in device.cables if not self._is_outside(device, label)])
         self._translating = [device for device in graph.devices.values() if device.translates]
+        self._insides = {self._inside(nat) for nat in self._translating}
+        self._outsides = {self._root(nat.uplink) for nat in self._translating}
 
     @staticmethod
     def _is_outside(device: Device, label: str) -> bool:
         return device.translates and label == device.uplink
 
     def _root(self, label: str) -> int:
-        number = self._number[label]
-        while self._parent[number] != number:
-            number = self._parent[number]
+        number, parent = self._number[label], self._parent
+        while parent[number] != number:
+            number = parent[number] = parent[parent[number]]  # halves the path for whoever asks next
         return number
 
     def _join(self, labels: list[str]) -> None:
@@ -200,11 +233,9 @@ class _Realms:
         return tuple(Realm(kind=self._kind(root), segments=tuple(found)) for root, found in members.items())
 
     def _kind(self, root: int) -> RealmKind:
-        if all(self._inside(nat) != root for nat in self._translating):
+        if root not in self._insides:
             return RealmKind.PUBLIC
-        if any(self._root(nat.uplink) == root for nat in self._translating):
-            return RealmKind.SHARED
-        return RealmKind.PRIVATE
+        return RealmKind.SHARED if root in self._outsides else RealmKind.PRIVATE
 
     def problems(self) -> Iterator[Problem]:
         """Yield NATs whose two sides are one network, and a network without any public side."""

@@ -27,6 +27,7 @@ __all__ = ["aliases", "load_model_file", "load_preset", "model_for", "preset_nam
 DIRECTORY: Final = Path(__file__).parent
 
 
+@functools.cache
 def preset_names() -> tuple[str, ...]:
     """Return the names of the presets, in alphabetical order; aliases are not among them."""
     return tuple(sorted(path.stem for path in DIRECTORY.glob("*.yaml")))
