@@ -7,8 +7,10 @@ from pathlib import Path
 from lab.errors import Problem, UsageError
 from lab.run.outline import Outline, Scenario
 from lab.run.timeline import play
+from lab.spec.scenario_checks import nominal_end
 from lab.spec.scenario_file import read_scenario
 from lab.spec.topology_file import display_path
+from lab.spec.trial import DEFAULT_DEADLINE
 
 
 def yaml_outline(path: Path) -> Outline:
@@ -30,7 +32,7 @@ def yaml_outline(path: Path) -> Outline:
         vary={**constants, **spec.vary},
         population=spec.population,
         repeat=spec.repeat,
-        deadline=spec.deadline,
+        deadline=spec.deadline or max(map(nominal_end, spec.calls)) + DEFAULT_DEADLINE,
         event_budget=spec.event_budget,
         matrix=spec.matrix,
         expectations=file.expectations,

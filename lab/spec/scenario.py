@@ -25,7 +25,7 @@ from pydantic_core import PydanticCustomError
 from lab.errors import Problem, UsageError
 from lab.spec.command import CandidatePolicy, MediaPlan
 from lab.spec.impairment_options import parse_impairment
-from lab.spec.trial import DEFAULT_DEADLINE, DEFAULT_EVENT_BUDGET
+from lab.spec.trial import DEFAULT_EVENT_BUDGET
 from lab.units import format_duration, parse_duration
 
 FORMAT_VERSION: Final = 1
@@ -320,8 +320,9 @@ class ScenarioSpec(Part):
         default=(), description="What is done to the network and the calls, and when."
     )
     expect: tuple[Mapping[StrictStr, Any], ...] = Field(default=(), description="What must hold.")
-    deadline: PositiveSeconds = Field(
-        default=DEFAULT_DEADLINE, description="A trial that takes longer (on its own clock) is invalid."
+    deadline: PositiveSeconds | None = Field(
+        default=None,
+        description="A trial still running then (on its own clock) is invalid; else 10min after its calls.",
     )
     event_budget: StrictInt = Field(
         default=DEFAULT_EVENT_BUDGET, ge=1, le=10**12, description="A trial with more events is invalid."

@@ -77,7 +77,7 @@ def _timeline(spec: ScenarioSpec, document: Document) -> Iterator[Problem]:
 
 def _deadline(spec: ScenarioSpec, document: Document) -> Iterator[Problem]:
     last = max(map(nominal_end, spec.calls))
-    if last >= spec.deadline:
+    if spec.deadline is not None and last >= spec.deadline:
         found = f"the calls last {format_duration(last)}, the deadline is {format_duration(spec.deadline)}"
         suggestion = "set deadline: above it; every trial would be invalid"
         yield document.problem(("deadline",), found, "", suggestion, at_key=True)

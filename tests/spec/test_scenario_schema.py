@@ -1,6 +1,8 @@
 """The JSON Schema knows the keys that the reader knows, and each says what it means."""
 
 import json
+import re
+from pathlib import Path
 
 from lab.spec.scenario_schema import DIALECT, scenario_schema, scenario_schema_text
 
@@ -46,3 +48,22 @@ def test_one_call_stands_for_a_list_of_it():
     assert several == {"items": one, "minItems": 1, "maxItems": 10_000, "type": "array"} | (
         {"title": several["title"]} if "title" in several else {}
     )
+
+
+def test_the_page_names_every_key_of_the_format():
+    page = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    keys = {
+        key
+        for schema in mappings(scenario_schema())
+        if "metric" not in schema["properties"]
+        for key in schema["properties"]
+    }
+    missing = [key for key in sorted(keys) if not re.search(rf"`[^`]*\b{key}\b[^`]*`", page)]
+    assert not missing
+
+
+def test_the_page_lists_every_shipped_scenario():
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    shipped = {path.stem for path in (root / "scenarios").glob("*.yaml")}
+    assert {name for name in shipped if f"(../scenarios/{name}.yaml)" in page} == shipped
