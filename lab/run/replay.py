@@ -95,7 +95,7 @@ def trace_trial(trial: Trial) -> Replay:
 
 
 def _steps_inside_hosts(events: Iterable[Event], seen: Container[int]) -> list[PacketStep]:
-    """Return a step for what no interface ever saw: refused by a program of the same host, or held by a box."""
+    """Return a step for what no interface saw: refused within its own host, or held by a box till then."""
     steps = []
     for event in _refusals(events):
         if event.cause_id not in seen:
