@@ -43,9 +43,9 @@ class Mark:
 
 @dataclass(slots=True, kw_only=True)
 class Rung:
-    """One packet, or a group (``packets`` has all ids). Times in seconds; ``reason`` is empty unless dropped.
+    """One packet, or a group (``packets`` has all ids). Times in seconds.
 
-    The last leg of a dropped packet is broken at its end.
+    ``reason`` says where and why it was dropped, if it was; its last leg is broken at its end then.
     """
 
     time: float
@@ -161,9 +161,10 @@ class _Layout:
 
     def _reason(self, journey: Journey) -> str:
         if journey.dropped is not None:
-            return f"{journey.dropped.where}: {journey.dropped.reason}"
+            where, reason = journey.dropped.where, journey.dropped.reason
+            return reason if where in reason else f"dropped at {where}: {reason}"
         if journey.last.outbound:
-            return f"{journey.last.link}: still under way when the trial ended"
+            return f"on {journey.last.link}, still under way when the trial ended"
         return ""
 
     def _marks(self, journey: Journey) -> list[Mark]:
@@ -197,7 +198,9 @@ class _Layout:
         if link is not None:
             there = self._position[link.b if link.a == last.node else link.a]
         count = len(self._number)
-        step = 0.5 if there > here or (there == here and here < count - 1) else -0.5
+        # Towards a node without a column the link is short: half of it is less than half a column.
+        length = min(abs(there - here), 1.0) or 0.5
+        step = length / 2 if there > here or (there == here and here < count - 1) else -length / 2
         return self._inside(here + step, count)
 
 

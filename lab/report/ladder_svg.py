@@ -149,7 +149,7 @@ class _Drawing:
 
 
 def _reason(rung: Rung) -> str:
-    return f"✗ #{rung.packets[0]} dropped at {rung.reason}"
+    return f"✗ #{rung.packets[0]} {rung.reason}"
 
 
 def _texts(rung: Rung) -> Iterator[str]:

@@ -93,7 +93,7 @@ class _Page:
         for packed in self._packed(notes):
             yield "".join(_put(self._lines_of_life(), packed)).rstrip()
         if rung.reason:
-            told = f"✗ #{rung.packets[0]} dropped at {rung.reason}"
+            told = f"✗ #{rung.packets[0]} {rung.reason}"
             for line in self._wrapped(told, self._at(rung.legs[-1].end)):
                 yield "".join(_put(self._lines_of_life(), [line])).rstrip()
 

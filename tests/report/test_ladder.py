@@ -121,6 +121,24 @@ def step(packet: int, time: float, node: str = "alice", exchange: str = "x", **c
     return PacketStep(**values | changes)
 
 
+@pytest.mark.parametrize(
+    ("way", "place"),
+    [(["alice-nat", "internet"], 1.25), (["internet", "alice-nat"], 1.25), (["alice", "alice-nat"], 0.5)],
+    ids=str,
+)
+def test_a_packet_lost_on_a_link_ends_between_its_two_nodes(way, place):
+    """Where the router has no column it stands half way to the next one, and its links are half as long."""
+    link = "alice-access" if "internet" in way else "alice-home"
+    lost = PacketDrop(
+        time=0.0, where=f"{link} from {way[0]}", packet_id=1, reason=f"lost on {link} from {way[0]}"
+    )
+    steps = [step(1, 0.0, node=way[0], outbound=True, link=link)]
+    steps += [step(2, 0.0, node=name, outbound=False) for name in ROUTE]
+    (rung, *_) = ladder_of(PacketTrace(network=NETWORK, steps=steps, drops=[lost])).rungs
+    assert rung.legs[-1].end == place
+    assert rung.reason == lost.reason, "a reason that says where is not told twice"
+
+
 @st.composite
 def traces(draw) -> PacketTrace:
     """Packets that go some way between the homes, are rewritten by chance, and end somewhere by chance."""
