@@ -59,6 +59,7 @@ def _lines(plan: Plan) -> list[str]:
         drawn = "drawn from " if name in plan.population else ""
         lines.append(f"  {name}: {drawn}{', '.join(map(str, values))}")
     lines += [f"  must hold: {_with_condition(expectation)}" for expectation in plan.expectations]
+    lines += [f"  not judged with these values: {_with_condition(e)}" for e in plan.not_judged]
     return lines
 
 

@@ -46,6 +46,10 @@ class Plan:
     vary: Mapping[str, Sequence[JsonValue]] = field(default_factory=dict)
     matrix: tuple[str, str] | None = None
     expectations: tuple[Expectation, ...] = ()
+    set_aside: tuple[Expectation, ...] = ()
+    """Expectations about cells that overrides left out: nothing is asked of them in this run."""
+    not_judged: tuple[Expectation, ...] = ()
+    """What the scenario expects of cells that the run's own values leave out."""
     population: tuple[str, ...] = ()
     """The parameters that each repetition draws: no cells of their own, unless an expectation names them."""
 
@@ -116,7 +120,9 @@ def plan_run(
     trials = tuple(_trials(outline, _cells(vary), draws, known, seed))
     if not trials:
         raise NothingSelected(Problem(str(path), "no trial is left: a list is empty, or repeat is 0"))
-    varying = {name: values for name, values in vary.items() if len(values) > 1}
+    judged, not_judged = _about(outline.expectations, trials, narrowed=bool(overrides))
+    asked = {name for expectation in judged for name in expectation.when}
+    varying = {name: values for name, values in vary.items() if len(values) > 1 or name in asked}
     return Plan(
         name=outline.name,
         path=str(path),
@@ -124,9 +130,20 @@ def plan_run(
         trials=trials,
         vary=varying | {name: list(weights) for name, weights in population.items()},
         matrix=outline.matrix,
-        expectations=outline.expectations,
+        expectations=judged,
+        not_judged=not_judged,
         population=tuple(population),
     )
+
+
+def _about(
+    expectations: tuple[Expectation, ...], trials: Sequence[Trial], *, narrowed: bool
+) -> tuple[tuple[Expectation, ...], tuple[Expectation, ...]]:
+    """Return the expectations that a run can judge, and those about cells that ``--set`` left out."""
+    if not narrowed:
+        return expectations, ()
+    judged = tuple(e for e in expectations if any(e.applies_to(trial.cell) for trial in trials))
+    return judged, tuple(e for e in expectations if e not in judged)
 
 
 def distinct_networks(trials: Iterable[Trial]) -> list[Trial]:

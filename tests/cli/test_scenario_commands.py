@@ -47,6 +47,10 @@ def test_check_says_what_would_run_and_runs_nothing(callpath, mine, tmp_path):
 def test_check_takes_the_same_options_as_run(callpath, mine):
     done = callpath("check", "mine", "--repeat", "2", "--set", "alice_nat=cgn,none,pf")
     assert done.out.startswith("mine: 6 trials on two_homes\n")
+    done = callpath("check", "mine", "--set", "alice_nat=cgn")
+    assert done.out.endswith(
+        "  not judged with these values: path.direct rate == 100% where alice_nat is none\n"
+    )
 
 
 def test_check_tells_a_value_that_a_topology_refuses_in_combination_only(callpath, mine):

@@ -213,6 +213,24 @@ def test_what_is_set_from_outside_is_not_drawn(write):
     assert plan.population == ("bob_nat",)
 
 
+EXPECT = """\
+expect:
+  - {metric: ice.connected, rate: "== 100%"}
+  - {metric: path.direct, rate: "== 100%", when: {alice_nat: none}}
+  - {metric: relay.share, rate: "== 100%", when: {alice_nat: udp-blocked}}
+"""
+
+
+def test_what_is_expected_of_cells_left_out_from_outside_is_not_judged(write):
+    path = write(HEAD + CALL + "vary: {alice_nat: [none, cgn, udp-blocked]}\n" + EXPECT)
+    whole = plan_run(path, seed=1)
+    assert (len(whole.expectations), whole.not_judged) == (3, ())
+    part = plan_run(path, seed=1, overrides={"alice_nat": ["none"]})
+    assert [str(e) for e in part.expectations] == ["ice.connected rate == 100%", "path.direct rate == 100%"]
+    assert [e.metric for e in part.not_judged] == ["relay.share"]
+    assert part.vary == {"alice_nat": ["none"]}, "what an expectation asks for tells the cells"
+
+
 def test_the_order_of_the_file_changes_no_trial(write):
     path = write(HEAD + CALL + "vary: {alice_nat: [none, cgn], bob_nat: [none, cgn]}\n")
     keys = {trial.key for trial in plan_run(path, seed=1).trials}
