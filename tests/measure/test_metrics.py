@@ -244,6 +244,14 @@ def test_a_duplicate_is_not_a_second_arrival_but_has_a_delay():
     assert sorted(values(events, "media.delay")) == [0.02, 0.44]
 
 
+def test_delays_are_weighted_by_what_each_event_stands_for():
+    arrivals = [
+        happened(2.0 + n, "media.received", "bob", "c", count=4, sequence=n, bytes=172, delay=0.02)
+        for n in (0, 1)
+    ]
+    assert weights(in_order(a_call(), media([1.9, 2.9], lost={0, 1}), arrivals), "media.delay") == [8]
+
+
 def test_loss_is_weighted_by_what_each_event_stands_for():
     events = in_order(a_call(), media([2.0, 2.02], lost={1}))
     events = [
@@ -284,9 +292,12 @@ def test_a_call_that_was_not_up_when_the_fault_came_has_no_window(time):
 
 
 def test_links_that_are_set_before_the_call_and_cuts_that_heal_are_no_faults():
-    healed = [happened(5.0, "link.changed", link="access", settings="healed")]
-    events = in_order(a_fault(0.0, delay="10ms"), a_call(start=0.0), healed, media(EVERY_20_MS))
-    assert values(events, "media.loss", within=60.0) == []
+    healed = [happened(1.5, "link.changed", link="access", settings="healed")]
+    set_up = in_order(a_fault(0.0, delay="10ms"), a_call(start=0.0), healed, media(EVERY_20_MS))
+    assert values(set_up, "media.loss", within=60.0) == []
+    assert values(in_order(set_up, a_fault(2.09)), "media.loss", within=60.0) == [0]
+    assert weights(in_order(set_up, a_fault(2.09)), "media.delay") == [10]
+    assert values(in_order(set_up, a_fault(2.3)), "media.loss", within=60.0) == []
 
 
 def test_a_reboot_is_a_fault():

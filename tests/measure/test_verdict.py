@@ -102,6 +102,9 @@ def test_weights_count():
 def test_samples_that_stand_for_nothing_are_no_samples():
     verdict = judge(expecting(rate=">= 90%"), {}, [[Sample(1.0, 0, "a")]])
     assert (verdict.outcome, verdict.n) == (INCONCLUSIVE, 0)
+    both = [[Sample(9.0, 0, "a"), Sample(0.5, 1, "b")]]
+    verdict = judge(expecting("ice.setup_time", max="< 1s"), {}, both)
+    assert (verdict.outcome, verdict.value, verdict.n) == (PASS, 0.5, 1)
 
 
 # Confidence
