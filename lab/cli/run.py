@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,12 +17,16 @@ from lab.cli.parameters import parse_assignments
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lab.measure.verdict import Verdict
     from lab.results.run_directory import RunDirectory
     from lab.run.collector import Collector
     from lab.run.plan import Plan
 
 EXIT_INCONCLUSIVE = 3
 EXIT_INTERRUPTED = 130
+
+MOST_VERDICTS = 12
+"""Shown in full; a screen holds no more."""
 
 
 @click.command("run")
@@ -63,7 +67,7 @@ def command(
     if capture:
         plan = replace(plan, trials=tuple(replace(trial, capture=True) for trial in plan.trials))
     run, started = _open_directory(plan, results)
-    collector = Collector(len(plan.trials))
+    collector = Collector(plan)
     interrupted = False
     try:
         with _progress(len(plan.trials)) as advance:
@@ -74,11 +78,11 @@ def command(
         run.discard()
         raise
     seconds = (datetime.now(UTC) - started).total_seconds()
-    _finish(plan, run, collector, seconds)
+    code = _finish(plan, run, collector, seconds)
     if interrupted:
         click.echo(f"callpath: interrupted; {collector.done} of {len(plan.trials)} trials are kept", err=True)
         return EXIT_INTERRUPTED
-    return EXIT_INCONCLUSIVE if collector.invalid else 0
+    return code
 
 
 def _open_directory(plan: Plan, results: Path) -> tuple[RunDirectory, datetime]:
@@ -102,33 +106,58 @@ def _open_directory(plan: Plan, results: Path) -> tuple[RunDirectory, datetime]:
 def _run(plan: Plan, jobs: int, run: RunDirectory, collector: Collector, advance: Callable[[], None]) -> None:
     from lab.run.pool import run_trials
 
-    for position, result in run_trials(plan.trials, jobs=jobs):
+    requests = tuple(dict.fromkeys(expectation.request for expectation in plan.expectations))
+    for position, result in run_trials(plan.trials, jobs=jobs, requests=requests):
         run.write_trial(position, result.trial.key, result.events, result.pcapng)
         collector.add(position, result)
         advance()
 
 
-def _finish(plan: Plan, run: RunDirectory, collector: Collector, seconds: float) -> None:
+def _finish(plan: Plan, run: RunDirectory, collector: Collector, seconds: float) -> int:
+    """Write what the run came to, show it, and return the exit code."""
+    from lab.measure.verdict import Outcome, exit_code_of, overall
     from lab.results.table import table_of
 
+    verdicts = collector.verdicts()
     rows = collector.rows
     run.join_events()
     table_of(rows).to_parquet(run.path / "trials.parquet", index=False)
     complete = collector.done == len(plan.trials)
     run.write_result(
         {
-            "ok": complete and not collector.invalid,
+            "ok": complete and not collector.invalid and overall(verdicts) is Outcome.PASS,
             "trials": len(plan.trials),
             "done": collector.done,
             "invalid": collector.invalid,
+            "outcome": overall(verdicts).value,
+            "verdicts": [verdict.as_data() for verdict in verdicts],
         }
     )
     if plan.matrix is not None and rows:
         _show_matrix(plan, run, rows)
     for line in collector.invalid[:10]:
         click.echo(f"invalid trial {line}", err=True)
+    _show_verdicts(verdicts)
+    if plan.not_judged:
+        click.echo(f"{len(plan.not_judged)} expectations are about cells that --set left out")
     rate = collector.done / seconds if seconds else 0.0
     click.echo(f"\n{collector.done} trials in {seconds:.1f} s ({rate:.0f}/s)   {run.path}/")
+    return exit_code_of(verdicts, *([EXIT_INCONCLUSIVE] if collector.invalid else []))
+
+
+def _show_verdicts(verdicts: Sequence[Verdict]) -> None:
+    """Show what does not hold, each with what was found, and how many do."""
+    from lab.measure.verdict import Outcome
+    from lab.measure.verdict_text import format_verdict
+
+    if not verdicts:
+        return
+    open_ = [verdict for verdict in verdicts if verdict.outcome is not Outcome.PASS]
+    for verdict in open_[:MOST_VERDICTS]:
+        click.echo("\n" + format_verdict(verdict))
+    if len(open_) > MOST_VERDICTS:
+        click.echo(f"\n... and {len(open_) - MOST_VERDICTS} more: see result.json")
+    click.echo(f"\n{len(verdicts) - len(open_)} of {len(verdicts)} verdicts: pass")
 
 
 def _show_matrix(plan: Plan, run: RunDirectory, rows: list[dict[str, Any]]) -> None:

@@ -46,8 +46,6 @@ class Plan:
     vary: Mapping[str, Sequence[JsonValue]] = field(default_factory=dict)
     matrix: tuple[str, str] | None = None
     expectations: tuple[Expectation, ...] = ()
-    set_aside: tuple[Expectation, ...] = ()
-    """Expectations about cells that overrides left out: nothing is asked of them in this run."""
     not_judged: tuple[Expectation, ...] = ()
     """What the scenario expects of cells that the run's own values leave out."""
     population: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from typing import Final
 
 from lab.errors import HostNotReady
 from lab.run.trial import TrialResult, run_trial
+from lab.spec.expectation import Request
 from lab.spec.trial import Trial
 
 _BATCH: Final = 8
@@ -20,12 +21,15 @@ _QUEUED_PER_WORKER: Final = 3
 """Batches in flight a worker: enough that none waits, few enough that an interrupt stops soon."""
 
 
-def run_trials(trials: Sequence[Trial], *, jobs: int = 0) -> Iterator[tuple[int, TrialResult]]:
+def run_trials(
+    trials: Sequence[Trial], *, jobs: int = 0, requests: Sequence[Request] = ()
+) -> Iterator[tuple[int, TrialResult]]:
     """Yield (position in ``trials``, result), in order of completion.
 
     Args:
         trials: what to run; each is a pure function of itself, so the order does not matter.
         jobs: processes; 0 is one a core, 1 runs in this process.
+        requests: the metrics to measure in each.
 
     Raises:
         HostNotReady: a process was killed, as the kernel does where memory runs out.
@@ -33,13 +37,13 @@ def run_trials(trials: Sequence[Trial], *, jobs: int = 0) -> Iterator[tuple[int,
     jobs = jobs or os.cpu_count() or 1
     if jobs == 1 or len(trials) <= 1:
         for position, trial in enumerate(trials):
-            yield position, run_trial(trial)
+            yield position, run_trial(trial, requests=requests)
         return
     executor = ProcessPoolExecutor(
         max_workers=min(jobs, len(trials)), initializer=_leave_interrupts_to_the_parent
     )
     try:
-        yield from _feed(executor, trials, jobs)
+        yield from _feed(executor, trials, jobs, requests)
     except BrokenProcessPool:
         raise HostNotReady(
             "a process that ran trials was killed (is memory short?); what was written before is kept\n"
@@ -49,14 +53,17 @@ def run_trials(trials: Sequence[Trial], *, jobs: int = 0) -> Iterator[tuple[int,
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _feed(executor: Executor, trials: Sequence[Trial], jobs: int) -> Iterator[tuple[int, TrialResult]]:
+def _feed(
+    executor: Executor, trials: Sequence[Trial], jobs: int, requests: Sequence[Request]
+) -> Iterator[tuple[int, TrialResult]]:
     batches = iter(
         [range(start, min(start + _BATCH, len(trials))) for start in range(0, len(trials), _BATCH)]
     )
     running: dict[Future[list[TrialResult]], range] = {}
     while True:
         for batch in batches:
-            running[executor.submit(_run_batch, [trials[position] for position in batch])] = batch
+            members = [trials[position] for position in batch]
+            running[executor.submit(_run_batch, members, requests)] = batch
             if len(running) >= jobs * _QUEUED_PER_WORKER:
                 break
         if not running:
@@ -66,8 +73,8 @@ def _feed(executor: Executor, trials: Sequence[Trial], jobs: int) -> Iterator[tu
             yield from zip(running.pop(future), future.result(), strict=True)
 
 
-def _run_batch(trials: list[Trial]) -> list[TrialResult]:
-    return [run_trial(trial) for trial in trials]
+def _run_batch(trials: Sequence[Trial], requests: Sequence[Request]) -> list[TrialResult]:
+    return [run_trial(trial, requests=requests) for trial in trials]
 
 
 def _leave_interrupts_to_the_parent() -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
 
 from lab.errors import CallpathError, UsageError
 from lab.handle import Lab
 from lab.measure.calls import CallRecord, calls_of
+from lab.measure.metrics import Sample, measure
 from lab.run.outline import Scenario
 from lab.run.plan import load_scenario
+from lab.run.possible import possible_reach
 from lab.run.scripted import problem_in_file
 from lab.sim.capture import Capture
 from lab.sim.lab import simulate
 from lab.spec.event import Event
+from lab.spec.expectation import Request
 from lab.spec.find import load_topology
 from lab.spec.trial import Trial
 
@@ -38,14 +41,17 @@ class TrialResult:
     calls: Sequence[CallRecord]
     invalid: str = ""
     pcapng: bytes = b""
+    samples: Mapping[Request, Sequence[Sample]] = field(default_factory=dict)
+    """Of each metric that was asked for; see :mod:`lab.measure.metrics`."""
 
 
-def run_trial(trial: Trial, capture: Capture | None = None) -> TrialResult:
+def run_trial(trial: Trial, capture: Capture | None = None, requests: Sequence[Request] = ()) -> TrialResult:
     """Run a trial in virtual time.
 
     Args:
         trial: what to run.
         capture: hears of every packet, where given; a trial that asks for a capture otherwise gets its own.
+        requests: the metrics to measure. They do not change what happens, so they are no part of the trial.
 
     Raises:
         UsageError: the topology or the scenario cannot be used.
@@ -71,6 +77,7 @@ def run_trial(trial: Trial, capture: Capture | None = None) -> TrialResult:
         calls=calls_of(events),
         invalid=invalid,
         pcapng=capture.to_pcapng() if capture is not None and trial.capture else b"",
+        samples=measure(events, requests, partial(possible_reach, trial)),
     )
 
 
