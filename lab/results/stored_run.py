@@ -200,6 +200,7 @@ def _check_versions(manifest: Mapping[str, Any], where: str) -> None:
         for what, wrote, own, remedy in (
             ("manifest schema", manifest.get("schema"), MANIFEST_SCHEMA, "use the callpath that wrote it"),
             ("callpath", manifest.get("callpath"), lab.__version__, _NOT_THE_SAME),
+            ("world", manifest.get("world"), "sim", "only what ran in virtual time can be replayed"),
             ("aioice", aioice, version("aioice"), _NOT_THE_SAME),
         )
         if wrote != own

@@ -114,9 +114,10 @@ def test_a_directory_without_manifest_is_no_run(tmp_path):
         ({"schema": 99}, "manifest schema 99; this is"),
         ({"callpath": "0.0.0"}, "callpath 0.0.0; this is"),
         ({"libraries": {"aioice": "0.1"}}, "aioice 0.1; this is"),
+        ({"world": "emu"}, "world emu; this is sim\n  only what ran in virtual time"),
         ({"libraries": 3}, "aioice None; this is"),
     ],
-    ids=["older", "newer", "callpath", "aioice", "no-libraries"],
+    ids=["older", "newer", "callpath", "aioice", "world", "no-libraries"],
 )
 def test_a_run_of_other_versions_is_refused_with_both(own, changes, because):
     change_manifest(own, **changes)
