@@ -64,6 +64,12 @@ def _positive_seconds(value: object) -> float:
     return seconds
 
 
+def _version(value: object) -> object:
+    if value == FORMAT_VERSION and not isinstance(value, bool | float):
+        return value
+    raise _refuse(((), Problem("", f"format {value!r} is not known here", f"callpath: {FORMAT_VERSION}")))
+
+
 def _weight(value: object) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise _refuse(((), Problem("", f"{value!r} is not a weight", "a number above 0, such as 55")))
@@ -295,7 +301,7 @@ class KernelWorld(Part):
 class ScenarioSpec(Part):
     """A scenario: who calls whom on which network, what happens meanwhile, and what must hold."""
 
-    callpath: Literal[1] = Field(description="Version of this format.")
+    callpath: Annotated[Literal[1], BeforeValidator(_version)] = Field(description="Version of this format.")
     name: Slug | None = Field(
         default=None, description="What results are called by; the file's name if not given."
     )

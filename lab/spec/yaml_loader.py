@@ -44,7 +44,10 @@ Trail = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place in the text: line and column from 0, and how many characters it spans on that line."""
+    """A place in the text: line and column from 0, and how many characters it spans on that line.
+
+    A length of 0 is a value that is not written: ``vary:`` and nothing after it.
+    """
 
     line: int
     column: int
@@ -67,10 +70,11 @@ class Document:
         self, trail: Trail, found: str, expected: str = "", suggestion: str = "", *, at_key: bool = False
     ) -> Problem:
         """Return a problem at a value, or at the key that names it; at the nearest one that the file has."""
-        mark = self.keys.get(trail) if at_key else None
-        while mark is None and trail not in self.values:
-            trail = trail[:-1]
-        return problem_at(self.path, self.lines, mark or self.values[trail], found, expected, suggestion)
+        mark = self.keys.get(trail) if at_key else self.values.get(trail)
+        while mark is None or (mark.length == 0 and trail):
+            # Nothing is written there: the key that it is missing from, or what holds it.
+            mark = self.keys.get(trail) or self.values.get(trail := trail[:-1])
+        return problem_at(self.path, self.lines, mark, found, expected, suggestion)
 
 
 def problem_at(
@@ -323,4 +327,5 @@ def plain_scalar(text: str) -> str | int | float | bool | None:
 def _mark(event: Event) -> Mark:
     start, end = event.start_mark, event.end_mark
     length = end.column - start.column if end.line == start.line else 1
-    return Mark(start.line, start.column, max(1, length))
+    nothing = isinstance(event, ScalarEvent) and length == 0
+    return Mark(start.line, start.column, 0 if nothing else max(1, length))
