@@ -30,6 +30,8 @@ COMMANDS: Final = {
 EXIT_NOT_READY: Final = 4
 EXIT_INTERNAL: Final = 70
 EXIT_INTERRUPTED: Final = 130
+EXIT_READER_GONE: Final = 141
+"""As a shell reports a program that SIGPIPE ended: no verdict's code, whatever was read of the output."""
 
 HOST_FAULTS: Final = {
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE,
@@ -89,6 +91,8 @@ def run_command_line(arguments: list[str]) -> int:
     except CallpathError as error:
         click.echo(f"callpath: {error}", err=True)
         return error.exit_code
+    except SystemExit:
+        return EXIT_READER_GONE  # click leaves so, with its own code, where nobody reads the output any more
     except (KeyboardInterrupt, click.Abort):
         click.echo("callpath: interrupted", err=True)
         return EXIT_INTERRUPTED

@@ -99,7 +99,8 @@ def _open_directory(plan: Plan, results: Path) -> tuple[RunDirectory, datetime]:
     run.write_manifest(
         make_manifest(scenario=plan.path, trials=plan.trials, started=started, argv=sys.argv, boxes=boxes)
     )
-    click.echo(f"{len(boxes)} NAT models probed: each is what it claims", err=True)
+    models = "1 NAT model" if len(boxes) == 1 else f"{len(boxes)} NAT models"
+    click.echo(f"{models} probed: as claimed", err=True)
     return run, started
 
 

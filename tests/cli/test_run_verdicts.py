@@ -1,6 +1,8 @@
 """`callpath run` answers: does the promise hold? With value, interval and n, and an exit code to build on."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,10 @@ def test_few_samples_cannot_bound_a_share_with_confidence(run):
     done, _ = run("ice.connected", 'rate: ">= 95%"', "confidence: 95%")
     assert done.code == 3
     assert "n = 4" in done.out
+
+
+def test_a_reader_that_leaves_is_told_apart_from_a_promise_that_failed():
+    """Click ends a command with 1 where its output has no reader; here 1 is a failed expectation."""
+    listing = subprocess.Popen([sys.executable, "-m", "lab.cli", "ls"], stdout=subprocess.PIPE)
+    listing.stdout.close()
+    assert listing.wait(timeout=60) == 141
