@@ -26,7 +26,7 @@ def samples_of(trial, plan):
     return TrialSamples(cell=cell, samples=samples, invalid=result.invalid)
 
 
-@pytest.mark.requirement("Z0-14", "Z1-2", "Z1-4", "Z1-5", "Z1-12")
+@pytest.mark.requirement("Z0-14", "Z1-2", "Z1-3", "Z1-4", "Z1-5", "Z1-12")
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
 def test_what_a_shipped_scenario_promises_holds(path):
     plan = plan_run(str(path), seed=1, repeat=1)
