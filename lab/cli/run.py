@@ -105,13 +105,17 @@ def _open_directory(plan: Plan, results: Path) -> tuple[RunDirectory, datetime]:
 
 
 def _run(plan: Plan, jobs: int, run: RunDirectory, collector: Collector, advance: Callable[[], None]) -> None:
+    from lab.cli.interrupts import Interrupts
     from lab.run.pool import run_trials
 
+    interrupts = Interrupts()
     requests = tuple(dict.fromkeys(expectation.request for expectation in plan.expectations))
-    for position, result in run_trials(plan.trials, jobs=jobs, requests=requests):
-        run.write_trial(position, result.trial.key, result.events, result.pcapng)
-        collector.add(position, result)
-        advance()
+    with interrupts.handled():
+        for position, result in run_trials(plan.trials, jobs=jobs, requests=requests):
+            with interrupts.after_this_step():
+                run.write_trial(position, result.trial.key, result.events, result.pcapng)
+                collector.add(position, result)
+            advance()
 
 
 def _finish(plan: Plan, run: RunDirectory, collector: Collector, seconds: float) -> int:
