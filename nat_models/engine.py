@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import random as random_module
 from collections.abc import Sequence
+from functools import cached_property
 from ipaddress import ip_address, ip_network
 
 from nat_models.answers import echo_reply, icmp_error
@@ -73,11 +74,15 @@ class Nat:
         v4_addresses = [a for a in external_addresses if ":" not in a]
         self._ports = PortAllocator(model, v4_addresses, random) if translates else None
         self._ipv4 = Plane(model, self._queue, self._events, self._ports)
-        self._ipv6 = Plane(model, self._queue, self._events, None)
         self._passes_all = model.transparency is Transparency.NONE
         self._rules = OutboundRules(model.outbound_rules) if model.outbound_rules else None
         self._fragments = FragmentTracker(model.fragment_memory)
         self._refusals = Refusals(model)
+
+    @cached_property
+    def _ipv6(self) -> Plane:
+        """Made when the first IPv6 packet comes: through most boxes of a large network none does."""
+        return Plane(self.model, self._queue, self._events, None)
 
     def handle(self, packet: Packet, arrived: Side, now: float) -> Outcome:
         """Return what becomes of a packet that arrives on one side at ``now``.
