@@ -11,6 +11,7 @@ from typing import Final
 
 from lab.errors import HostNotReady
 from lab.run.trial import TrialResult, run_trial
+from lab.sim.garbage import collect_garbage_rarely, rare_garbage_collection
 from lab.spec.expectation import Request
 from lab.spec.trial import Trial
 
@@ -36,12 +37,11 @@ def run_trials(
     """
     jobs = jobs or os.cpu_count() or 1
     if jobs == 1 or len(trials) <= 1:
-        for position, trial in enumerate(trials):
-            yield position, run_trial(trial, requests=requests)
+        with rare_garbage_collection():
+            for position, trial in enumerate(trials):
+                yield position, run_trial(trial, requests=requests)
         return
-    executor = ProcessPoolExecutor(
-        max_workers=min(jobs, len(trials)), initializer=_leave_interrupts_to_the_parent
-    )
+    executor = ProcessPoolExecutor(max_workers=min(jobs, len(trials)), initializer=_begin_worker)
     try:
         yield from _feed(executor, trials, jobs, requests)
     except BrokenProcessPool:
@@ -77,5 +77,7 @@ def _run_batch(trials: Sequence[Trial], requests: Sequence[Request]) -> list[Tri
     return [run_trial(trial, requests=requests) for trial in trials]
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _begin_worker() -> None:
+    """Leave interrupts to the parent, and collect garbage rarely."""
+    collect_garbage_rarely()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

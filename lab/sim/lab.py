@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -16,6 +14,7 @@ from lab.roles.catalogue import CommandedRole, make_role
 from lab.sim.capture import Capture
 from lab.sim.clock import VirtualLoop
 from lab.sim.failures import FailureReporter
+from lab.sim.garbage import rare_garbage_collection
 from lab.sim.host import SimHost
 from lab.sim.nat_box import SimNatBox
 from lab.sim.network import SimNetwork
@@ -118,7 +117,7 @@ def simulate(
         capture: filled with every packet, where given.
     """
     invalid = ""
-    with aioice_on_simulated_hosts(), _quiet_garbage_collector():
+    with aioice_on_simulated_hosts(), rare_garbage_collection():
         loop = VirtualLoop(deadline=deadline, event_budget=event_budget)  # type: ignore[abstract]  # threads, files
         network = SimNetwork(spec, loop, run_seed=run_seed, trial_key=trial_key, capture=capture)
         lab = SimLab(network, parameters)
@@ -154,17 +153,3 @@ def _was_broken_off(task: asyncio.Task[None]) -> bool:
 async def _play(lab: SimLab, scenario: Callable[[Lab], Awaitable[None]]) -> None:
     await lab.start_roles()
     await scenario(lab)
-
-
-@contextmanager
-def _quiet_garbage_collector() -> Iterator[None]:
-    """Collect rarely during a trial: nearly all of its objects live on, and looking at them costs 6 % of it.
-
-    At most this many containers pile up before the youngest are looked at: some 50 MB.
-    """
-    before = gc.get_threshold()
-    gc.set_threshold(250_000, 10, 10)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
