@@ -4,11 +4,14 @@ Every figure belongs to the machine it was measured on, so a benchmark prints ra
 same run wherever there is one. The wall clock and CPU time are read here; the lab itself never reads either.
 """
 
+import sys
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # benchmarks share a program, and a child process imports one of them
+sys.path.insert(0, str(HERE.parent / "tests" / "emu"))  # and networks with the tests of the kernel world
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

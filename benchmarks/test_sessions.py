@@ -1,4 +1,9 @@
-"""Calls a second and core: mixed NATs, 1 % loss, TURN on, signalling over TCP, media both ways.
+"""Sessions a second and core, over 1,000 of them: mixed NATs, 1 % loss, STUN and TURN, data both ways.
+
+Each of two things is measured in twenty worlds of fifty (as a run's trials are) and in one of a thousand:
+
+- an *aioice session*: two aioice programs and nothing of the lab but its network and its relay;
+- a *call*: what the lab makes of one, with registration and signalling over TCP, commands, all events kept.
 
 CPU time, not wall time: the machine may be shared. The codec's part is measured in the same run: the STUN
 messages that aioice built, signed and parsed are built, signed and parsed again, alone.
@@ -9,27 +14,30 @@ import gc
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 from aioice import stun
+from aioice_program import Side
 
 from lab.sim.lab import simulate
 from lab.spec.find import load_topology
 
 HERE = Path(__file__).parent
 ARRIVALS_PER_SECOND = 50
+SESSIONS = 1_000
 
 
-def run_sessions(pairs, *, hold=0.0):
-    """Run so many calls in one world, 50 a second; return what became of them."""
-    network = load_topology(str(HERE / "many_homes.py"), {"pairs": pairs})
-    records = []
+def run_world(pairs, session, *, role):
+    """Run so many sessions in one world, 50 a second; return what became of them."""
+    network = load_topology(str(HERE / "many_homes.py"), {"pairs": pairs, "role": role})
+    outcomes = []
 
     async def scenario(lab):
         async def one(number):
             await asyncio.sleep(number / ARRIVALS_PER_SECOND)
-            records.append(await lab.call(f"a{number}", f"b{number}", hold=hold))
+            outcomes.append(await session(lab, f"a{number}", f"b{number}"))
 
         await asyncio.gather(*(one(number) for number in range(pairs)))
 
@@ -37,9 +45,36 @@ def run_sessions(pairs, *, hold=0.0):
         network, scenario, {}, run_seed=1, trial_key="", deadline=86_400, event_budget=1 << 40
     )
     assert not invalid
-    # A registration that is lost is repeated after a second: a call made meanwhile finds nobody.
-    assert sum(record.connected for record in records) >= pairs * 0.9
-    return records
+    assert sum(map(bool, outcomes)) >= pairs * 0.9
+    return outcomes
+
+
+def run_aioice(pairs):
+    """Run aioice between the hosts of so many pairs; return the types of candidate selected."""
+
+    async def session(lab, a, b):
+        hosts = [lab.simulated.host(name) for name in (a, b)]
+        server = lab.simulated.host("relay").addresses[0]
+        sides = [Side(server, controlling=controlling) for controlling in (True, False)]
+        programs = [
+            host.start(side.run(other))
+            for host, side, other in zip(hosts, sides, reversed(sides), strict=True)
+        ]
+        return (await asyncio.gather(*programs))[0]
+
+    return run_world(pairs, session, role="host")
+
+
+def run_calls(pairs, *, hold="0s"):
+    """Make so many calls; return whether each was connected."""
+
+    async def session(lab, a, b):
+        return (await lab.call(a, b, hold=hold)).connected
+
+    return run_world(pairs, session, role="endpoint")
+
+
+WORKLOADS = {"aioice": run_aioice, "call": run_calls}
 
 
 def cpu_seconds(work):
@@ -49,8 +84,8 @@ def cpu_seconds(work):
     return time.process_time() - started
 
 
-def recorded_codec_calls(pairs):
-    """Return every call of aioice's codec that so many sessions make, ready to be made again."""
+def recorded_codec_calls(work):
+    """Return every call of aioice's codec that some work makes, ready to be made again."""
     calls, originals = [], {}
 
     def recording(name, function):
@@ -75,7 +110,7 @@ def recorded_codec_calls(pairs):
         originals[place, name] = getattr(place, name)
         setattr(place, name, recording(name, originals[place, name]))
     try:
-        run_sessions(pairs)
+        work()
     finally:
         for (place, name), original in originals.items():
             setattr(place, name, original)
@@ -91,14 +126,21 @@ def replay(calls):
 
 
 @pytest.mark.benchmark(group="sessions")
-def test_a_thousand_mixed_sessions_at_one_percent_loss(benchmark):
-    pairs = 1_000
-    run_sessions(50)  # imports, caches and the first keys are not part of a session
+@pytest.mark.parametrize("together", [50, 1_000], ids="in worlds of {}".format)
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_a_thousand_mixed_sessions_at_one_percent_loss(benchmark, workload, together):
+    run = WORKLOADS[workload]
+    run(50)  # imports, caches and the first keys are not part of a session
+
+    def all_of_them():
+        for _ in range(SESSIONS // together):
+            run(together)
+
     seconds = []
-    benchmark.pedantic(lambda: seconds.append(cpu_seconds(lambda: run_sessions(pairs))), rounds=3)
-    calls = recorded_codec_calls(200)
+    benchmark.pedantic(lambda: seconds.append(cpu_seconds(all_of_them)), rounds=3)
+    calls = recorded_codec_calls(partial(run, 200))
     codec = min(cpu_seconds(lambda: replay(calls)) for _ in range(3)) / 200
-    session = min(seconds) / pairs
+    session = min(seconds) / SESSIONS
     benchmark.extra_info |= {
         "cpu_ms_per_session": round(session * 1e3, 2),
         "sessions_per_second_and_core": round(1 / session),
@@ -110,10 +152,10 @@ def test_a_thousand_mixed_sessions_at_one_percent_loss(benchmark):
 _ALIVE = """
 import sys
 sys.path.insert(0, {here!r})
-from test_sessions import peak_kilobytes, run_sessions
-run_sessions(10)
+from test_sessions import peak_kilobytes, run_calls
+run_calls(10)
 before = peak_kilobytes()
-run_sessions({pairs}, hold={hold})
+run_calls({pairs}, hold="{hold}s")
 print(before, peak_kilobytes())
 """
 

@@ -4,6 +4,7 @@ CallpathError (70)
 ├── UsageError (2)          a file, option or name the user gave is wrong; carries every problem found
 │   └── NothingSelected (5) the selection matched nothing
 ├── HostNotReady (4)        this machine cannot do it: tool, privilege, kernel feature, directory
+├── ProgramFailed (1)       a program that the user ran in the lab failed, or took too long
 ├── TrialInvalid (3)        a trial that must not be judged: NAT not certified, budget or deadline exceeded
 └── WireFormatError         bytes from the network that are not what they claim; never reaches the user
 
@@ -14,9 +15,9 @@ selected, 70 internal error, 130 interrupted.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,10 @@ class Problem:
 
     def __str__(self) -> str:
         """One problem, one to three short lines, and the excerpt where there is one."""
+        return "\n".join(self.lines())
+
+    def lines(self) -> list[str]:
+        """Return what is said of it, line by line."""
         lines = [f"{self.where}: {self.found}" if self.where else self.found]
         if self.excerpt:
             lines.append(self.excerpt)
@@ -41,7 +46,7 @@ class Problem:
             lines.append(f"  expected {self.expected}")
         if self.suggestion:
             lines.append(f"  {self.suggestion}")
-        return "\n".join(lines)
+        return [line for part in lines for line in part.split("\n")]
 
 
 class CallpathError(Exception):
@@ -50,14 +55,37 @@ class CallpathError(Exception):
     exit_code: ClassVar[int] = 70
 
 
+MOST_LINES: Final = 40
+"""Shown of one error, a screen: a loop in a topology makes the same mistake a thousand times."""
+
+_KNOWN: Final = "known: "
+
+
+def told(problems: Sequence[Problem], most_lines: int = MOST_LINES) -> str:
+    """Return problems as they are shown: the first ones, as many as fit, and how many more there are.
+
+    A list of known words is given once. The first problem is told whole, however long it is.
+    """
+    shown: list[str] = []
+    lists: set[str] = set()
+    for number, problem in enumerate(problems):
+        lines = replace(problem, suggestion="").lines() if problem.suggestion in lists else problem.lines()
+        if shown and len(shown) + len(lines) > most_lines:
+            return "\n".join([*shown, f"... and {len(problems) - number} more"])
+        shown += lines
+        if problem.suggestion.startswith(_KNOWN):
+            lists.add(problem.suggestion)
+    return "\n".join(shown)
+
+
 class UsageError(CallpathError):
-    """What the user gave cannot be used; holds all problems at once."""
+    """What the user gave cannot be used; holds all problems at once, and says those that fit a screen."""
 
     exit_code = 2
 
     def __init__(self, *problems: Problem | str) -> None:
         self.problems = tuple(Problem("", p) if isinstance(p, str) else p for p in problems)
-        super().__init__("\n".join(map(str, self.problems)))
+        super().__init__(told(self.problems))
 
 
 class NothingSelected(UsageError):
@@ -72,6 +100,12 @@ class HostNotReady(CallpathError):
     exit_code = 4
 
 
+class ProgramFailed(CallpathError):
+    """A program of the user's did not do what was asked of it: it failed, or took too long."""
+
+    exit_code = 1
+
+
 class TrialInvalid(CallpathError):
     """The trial says nothing about the network: it must be reported as invalid, never as failed."""
 
@@ -84,6 +118,6 @@ class WireFormatError(CallpathError):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``did you mean "x"?`` for the nearest known word, else the list of known words."""
-    known = sorted(known)
+    known = sorted(set(known))
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f'did you mean "{near[0]}"?' if near else f"known: {', '.join(known)}"
+    return f'did you mean "{near[0]}"?' if near else f"{_KNOWN}{', '.join(known)}"

@@ -13,7 +13,9 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 
 from lab.errors import Problem, UsageError, did_you_mean
+from lab.faults import Faults
 from lab.measure.calls import CallRecord, calls_of
+from lab.spec.call_partners import call_problem
 from lab.spec.command import (
     Answer,
     CandidatePolicy,
@@ -22,25 +24,25 @@ from lab.spec.command import (
     HangUp,
     MediaPlan,
     SendMedia,
+    StartPlan,
     encode_command,
 )
 from lab.spec.event import Event, EventType, PathClass
-from lab.spec.impairment import Impairment
-from lab.spec.impairment_options import parse_impairment
-from lab.spec.network import Network, NodeKind
-from lab.spec.roles import ENDPOINT
-from lab.units import parse_duration
+from lab.spec.network import Network
+from lab.units import parse_duration, parse_offset
 
-Duration = float | str
-"""Seconds as a number, or text with a unit: ``"200ms"``."""
+Duration = str
+"""Text with a unit, as in a scenario file: ``"200ms"``. A computed one is written ``f"{seconds}s"``, which
+loses nothing. A bare number is refused: seconds and milliseconds look the same."""
 
 _SETTLED = {EventType.ICE_CONNECTED, EventType.ICE_FAILED}
-_MILESTONES = _SETTLED | {EventType.CALL_ENDED, EventType.ROLE_FAILED}
+_BROKEN = {EventType.CALL_ENDED, EventType.ROLE_FAILED}
+_MILESTONES = _SETTLED | _BROKEN | {EventType.CALL_STARTED}
 """Events at which a waiting scenario looks again."""
 
 
-class Lab(abc.ABC):
-    """A running network.
+class Lab(Faults):
+    """A running network: its clock, its calls, its events; what breaks it is in :class:`~lab.faults.Faults`.
 
     Names are the topology's; a name that does not exist is a UsageError with a suggestion.
     """
@@ -51,6 +53,8 @@ class Lab(abc.ABC):
         self._names: set[str] = set()
         self._by_call: dict[str, list[Event]] = {}
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+        self._lost_sides: dict[str, list[str]] = {}
+        """By call, the nodes whose program was killed in it."""
 
     # What a world provides
 
@@ -67,21 +71,13 @@ class Lab(abc.ABC):
     def _send(self, node: str, encoded: bytes) -> None:
         """Hand an encoded command to the role on a node."""
 
-    @abc.abstractmethod
-    def _set_link(self, label: str, forward: Impairment, backward: Impairment) -> None:
-        """Change both directions of a link."""
+    def _start_plan(self, caller: str, callee: str, *, exactly: bool) -> StartPlan | None:
+        """Return when the sides of a call are to begin their checks; None: as soon as they can.
 
-    @abc.abstractmethod
-    def _cut(self, label: str) -> None:
-        """Let nothing through a link."""
-
-    @abc.abstractmethod
-    def _heal(self, label: str) -> None:
-        """Undo a cut."""
-
-    @abc.abstractmethod
-    def _reboot_nat(self, name: str) -> None:
-        """Let a NAT box forget everything."""
+        ``exactly``: the scenario says by how much one side begins after the other.
+        """
+        del caller, callee, exactly
+        return None
 
     # Time
 
@@ -91,17 +87,34 @@ class Lab(abc.ABC):
         return asyncio.get_running_loop().time()
 
     async def sleep(self, duration: Duration) -> None:
-        """Let time pass."""
-        await asyncio.sleep(_seconds(duration))
+        """Let time pass.
+
+        Raises:
+            UsageError: not a duration with its unit.
+        """
+        await asyncio.sleep(parse_duration(duration, "sleep"))
 
     def observe(self, event: Event) -> None:
         """Take note of an event; the world calls this for each one."""
         if event.call:
             self._by_call.setdefault(event.call, []).append(event)
+        if event.type is EventType.ROLE_KILLED:
+            self._note_death(event.node)
         if event.type in _MILESTONES:
-            for future in self._waiting.pop(event.call, ()):
-                if not future.done():
-                    future.set_result(None)
+            self._wake(event.call)
+
+    def _wake(self, call: str) -> None:
+        for future in self._waiting.pop(call, ()):
+            if not future.done():
+                future.set_result(None)
+
+    def _note_death(self, node: str) -> None:
+        """Note the calls that ended with the program of a node: it tells nothing more of them."""
+        for call, events in self._by_call.items():
+            sides = {event.node for event in events if event.type is EventType.CALL_STARTED}
+            if node in sides and node not in self._sides_ended(call):
+                self._lost_sides.setdefault(call, []).append(node)
+                self._wake(call)
 
     async def _wait_until(self, call: str, condition: Callable[[], bool], timeout: float) -> bool:
         """Wait until a condition on a call holds, looking at its milestones; return whether it came to."""
@@ -123,42 +136,57 @@ class Lab(abc.ABC):
         callee: str,
         *,
         name: str = "",
-        start_offset: Duration = 0.0,
+        start_offset: Duration = "0s",
         policy: CandidatePolicy | None = None,
         callee_policy: CandidatePolicy | None = None,
         media: MediaPlan | None = None,
-        hold: Duration = 0.0,
-        timeout: Duration = 120.0,
+        hold: Duration = "0s",
+        timeout: Duration = "2min",
     ) -> CallRecord:
         """Make a call, wait until it is set up or failed, send media, hold it, and return it.
 
         ``start_offset`` delays the checks of the caller (positive) or of the callee (negative).
         ``callee_policy`` is the caller's where not given. ``timeout`` bounds the set-up. The call stays up:
         see :meth:`hang_up`. ``name`` is the call's own, also after it has ended ("": the next number).
+
+        Raises:
+            UsageError: no such endpoint, two that cannot call each other (:mod:`lab.spec.call_partners`), a
+                name that was used before, not a duration with its unit.
         """
         for endpoint in (caller, callee):
             self._check_endpoint(endpoint)
         if caller == callee:
             raise UsageError(Problem("", f"{caller!r} is to call itself", "two endpoints"))
+        if (problem := call_problem(self.network, caller, callee)) is not None:
+            raise UsageError(problem)
         name = name or f"call-{len(self._names) + 1}"
         if name in self._names:
             raise UsageError(Problem("", f"there was a call {name!r} already", "a name of its own"))
+        offset = parse_offset(start_offset, "start_offset")
+        holding, limit = parse_duration(hold, "hold"), parse_duration(timeout, "timeout")
         self._names.add(name)
-        offset = _seconds(start_offset, signed=True)
         plan, own = media or MediaPlan(), policy or CandidatePolicy()
         theirs = callee_policy or own
-        self.command(callee, Answer(call=name, check_delay=max(0.0, -offset), policy=theirs, media=plan))
-        self.command(caller, Dial(call=name, to=callee, check_delay=max(0.0, offset), policy=own, media=plan))
-        await self._wait_until(name, lambda: self._is_settled(name), _seconds(timeout))
+        start = self._start_plan(caller, callee, exactly=bool(offset))
+        self.command(callee, Answer(
+            call=name, caller=caller, check_delay=max(0.0, -offset), start=start, policy=theirs, media=plan,
+        ))  # fmt: skip
+        self.command(caller, Dial(
+            call=name, to=callee, check_delay=max(0.0, offset), start=start, policy=own, media=plan,
+        ))  # fmt: skip
+        await self._wait_until(name, lambda: self._is_settled(name), limit)
         if self.record(name).connected:
-            await self.sleep(plan.packets * plan.interval + 1.0)
-        await self.sleep(hold)
+            await asyncio.sleep(plan.packets * plan.interval + 1.0)
+        await asyncio.sleep(holding)
         return self.record(name)
 
     def _is_settled(self, name: str) -> bool:
         reached = [event for event in self._by_call.get(name, ()) if event.type in _MILESTONES]
-        both = len({event.node for event in reached if event.type in _SETTLED}) >= 2
-        return both or any(event.type not in _SETTLED for event in reached)
+        if not any(event.type is EventType.CALL_STARTED for event in reached):
+            return False  # the callee's program may end before the caller's has begun
+        settled = {event.node for event in reached if event.type in _SETTLED}
+        both = len(settled.union(self._lost_sides.get(name, ()))) >= 2
+        return both or any(event.type in _BROKEN for event in reached)
 
     def record(self, call: str) -> CallRecord:
         """Return what is known of a call now.
@@ -183,79 +211,21 @@ class Lab(abc.ABC):
         for side in (record.caller, record.callee):
             if side is not None:
                 self.command(side.node, SendMedia(call=call, media=media))
-        await self.sleep(media.packets * media.interval + 1.0)
+        await asyncio.sleep(media.packets * media.interval + 1.0)
         return self.record(call)
 
     async def hang_up(self, call: str) -> None:
-        """End a call on both sides."""
-        record = self.record(call)
-        sides = [side.node for side in (record.caller, record.callee) if side is not None]
-        for node in sides:
+        """End a call on both sides; on one whose program was killed in it, it has ended."""
+        sides = [side.node for side in self.record(call).sides]
+        alive = [node for node in sides if node not in self._sides_ended(call)]
+        for node in alive:
             self.command(node, HangUp(call=call))
-        await self._wait_until(call, lambda: self._ended(call) >= len(sides), 120.0)
+        await self._wait_until(call, lambda: set(alive) <= self._sides_ended(call), 120.0)
 
-    def _ended(self, call: str) -> int:
-        return sum(e.type is EventType.CALL_ENDED for e in self._by_call.get(call, ()))
+    def _sides_ended(self, call: str) -> set[str]:
+        ended = {event.node for event in self._by_call.get(call, ()) if event.type is EventType.CALL_ENDED}
+        return ended.union(self._lost_sides.get(call, ()))
 
     def command(self, node: str, command: Command) -> None:
         """Send a command to the role on a node, encoded."""
         self._send(node, encode_command(command))
-
-    # The network
-
-    def impair(self, link: str, **options: object) -> None:
-        """Impair a link from now on (``delay="20ms"``, ``loss="1%"`` ...); options not given are off."""
-        self._check_link(link)
-        forward, backward = parse_impairment(options, f"link {link}")
-        self._set_link(link, forward, backward)
-
-    def reset(self, link: str) -> None:
-        """Give a link back the impairments of the topology."""
-        self._check_link(link)
-        described = self.network.links[link]
-        self._set_link(link, described.forward, described.backward)
-
-    def cut(self, link: str) -> None:
-        """Let nothing through a link, both ways."""
-        self._check_link(link)
-        self._cut(link)
-
-    def heal(self, link: str) -> None:
-        """Undo :meth:`cut`."""
-        self._check_link(link)
-        self._heal(link)
-
-    def reboot_nat(self, name: str) -> None:
-        """Power-cycle a NAT box: every mapping is lost."""
-        boxes = [node.name for node in self.network.nodes.values() if node.kind is NodeKind.NAT]
-        if name not in boxes:
-            raise UsageError(
-                Problem(
-                    "", f"no NAT box {name!r} in {self.network.name}", suggestion=did_you_mean(name, boxes)
-                )
-            )
-        self._reboot_nat(name)
-
-    def _check_link(self, label: str) -> None:
-        if label not in self.network.links:
-            suggestion = did_you_mean(label, self.network.links)
-            raise UsageError(Problem("", f"no link {label!r} in {self.network.name}", suggestion=suggestion))
-
-    def _check_endpoint(self, name: str) -> None:
-        endpoints = self.network.by_role.get(ENDPOINT, {})
-        if name not in endpoints:
-            suggestion = did_you_mean(name, endpoints)
-            raise UsageError(
-                Problem("", f"no endpoint {name!r} in {self.network.name}", suggestion=suggestion)
-            )
-
-
-def _seconds(duration: Duration, *, signed: bool = False) -> float:
-    if isinstance(duration, int | float):
-        value = float(duration)
-    else:
-        text = duration.strip()
-        value = -parse_duration(text[1:]) if signed and text.startswith("-") else parse_duration(text)
-    if value < 0 and not signed:
-        raise UsageError(f"{duration!r} is a negative duration")
-    return value

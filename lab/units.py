@@ -28,6 +28,17 @@ def parse_duration(text: object, where: str = "") -> float:
     return _parse(text, DURATION_UNITS, where, kind="a duration", example="20ms")
 
 
+def parse_offset(text: object, where: str = "") -> float:
+    """Return seconds, negative where ``text`` begins with a minus sign: ``"-30ms"``.
+
+    Raises:
+        UsageError: not a number with a unit of time.
+    """
+    if isinstance(text, str) and text.lstrip().startswith("-"):
+        return -parse_duration(text.lstrip()[1:], where)
+    return parse_duration(text, where)
+
+
 def parse_percent(text: object, where: str = "") -> float:
     """Return a share in 0..1. ``text`` is e.g. ``"1%"``.
 
@@ -61,6 +72,19 @@ def parse_size(text: object, where: str = "") -> int:
         UsageError: not a non-negative number with a unit of size.
     """
     return int(_parse(text, SIZE_UNITS, where, kind="a size", example="1500B"))
+
+
+def parse_port_range(text: object, where: str = "") -> range:
+    """Return ports. ``text`` is e.g. ``"5060-5063"``, or one port alone.
+
+    Raises:
+        UsageError: not a range of ports from 1 to 65535.
+    """
+    match = re.fullmatch(r"\s*(\d{1,5})(?:\s*-\s*(\d{1,5}))?\s*", str(text))
+    first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if not 1 <= first <= last <= 65_535:
+        raise UsageError(Problem(where, f"{text!r} is not a range of ports", 'ports such as "5060-5063"'))
+    return range(first, last + 1)
 
 
 def format_duration(seconds: float) -> str:

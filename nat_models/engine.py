@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import random as random_module
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from ipaddress import ip_address, ip_network
 
 from nat_models.answers import echo_reply, icmp_error
@@ -27,6 +27,7 @@ from nat_models.firewall import OutboundRules
 from nat_models.fragments import FragmentTracker
 from nat_models.icmp import inbound_error, outbound_error
 from nat_models.mapping_entry import MappingView
+from nat_models.mappings import MappingTable
 from nat_models.model import Hairpinning, NatModel, Transparency
 from nat_models.outcome import DroppedError, Emission, ExhaustedError, NatEvent, NatEventKind, Outcome, Side
 from nat_models.packet import IcmpType, IpProtocol, Packet, format_address
@@ -35,8 +36,15 @@ from nat_models.ports import PortAllocator
 from nat_models.unsolicited import Refusals
 
 _INSIDE, _OUTSIDE = Side.INSIDE, Side.OUTSIDE
+_UDP, _TCP = IpProtocol.UDP, IpProtocol.TCP  # on every packet's way: looked up once
 _AWAY, _OWN, _WITHIN = range(3)
 _PLACES_LIMIT = 65536
+
+_emission = tuple.__new__  # a named tuple's own constructor, a function in Python, takes three times as long
+
+# Of thousands of boxes most have the same few networks inside, and the same servers beyond.
+_network = lru_cache(maxsize=4096)(partial(ip_network, strict=False))
+_address = lru_cache(maxsize=4096)(ip_address)
 
 
 class Nat:
@@ -64,9 +72,9 @@ class Nat:
         self.model = model
         self.external_addresses = tuple(external_addresses)
         self._own = frozenset(external_addresses)
-        networks = [ip_network(text, strict=False) for text in internal_networks]
-        overlapping = {n for n in networks for a in self._own if ip_address(a) in n}
-        self._networks = [network for network in networks if network not in overlapping]
+        networks = [_network(text) for text in internal_networks]
+        own = [_address(text) for text in external_addresses]
+        self._networks = [network for network in networks if not any(address in network for address in own)]
         self._places: dict[str, int] = {}
         self._events: list[NatEvent] = []
         self._queue = ExpiryQueue()
@@ -126,24 +134,53 @@ class Nat:
 
     def reboot(self, now: float) -> Outcome:
         """Lose all state. One event says how many mappings went; they are not reported one by one."""
-        self._queue.sweep(now)
-        event = NatEvent(kind=NatEventKind.REBOOTED, time=now, mappings=len(self.mappings))
-        for plane in (self._ipv4, self._ipv6):
-            for table in plane.tables.values():
-                table.forget_all()
+        lost = self._forget_mappings(now)
         if self._ports is not None:
             self._ports.forget_all()
-        self._queue.forget_all()
         self._fragments.forget_all()
         self._refusals.held_syns.forget_all()
-        self._events.append(event)
+        self._events.append(NatEvent(kind=NatEventKind.REBOOTED, time=now, mappings=lost))
         return Outcome((), self._drain())
+
+    def flush(self, now: float) -> Outcome:
+        """Lose every mapping, as ``conntrack -F`` does, and nothing else; one event says how many.
+
+        How ports are given goes on from where it was: the next of a sequence, the block and the address of a
+        host. Fragments and unsolicited SYNs that are held are no mappings.
+        """
+        lost = self._forget_mappings(now)
+        if self._ports is not None:
+            self._ports.free_all()
+        self._events.append(NatEvent(kind=NatEventKind.FLUSHED, time=now, mappings=lost))
+        return Outcome((), self._drain())
+
+    def _forget_mappings(self, now: float) -> int:
+        """Empty the tables, and return how many mappings were alive."""
+        self._queue.sweep(now)
+        alive = len(self.mappings)
+        for table in self._tables:
+            table.forget_all()
+        self._queue.forget_all()
+        return alive
 
     @property
     def mappings(self) -> tuple[MappingView, ...]:
         """What the box holds; mappings that expired and were not yet noticed are among them."""
-        planes = (self._ipv4, self._ipv6)
-        return tuple(view for plane in planes for table in plane.tables.values() for view in table.views())
+        return tuple(view for table in self._tables for view in table.views())
+
+    @property
+    def _tables(self) -> list[MappingTable]:
+        """The tables that were needed so far."""
+        ipv6: Plane | None = vars(self).get("_ipv6")
+        return self._ipv4.tables + ([] if ipv6 is None else ipv6.tables)
+
+    def take_apart(self) -> None:
+        """Undo the knot of references that a box is; it is of no use afterwards.
+
+        A table refers to its mappings and they to it: memory that else only the garbage collector would find.
+        """
+        for table in self._tables:
+            vars(table).clear()
 
     # From inside to outside
 
@@ -153,7 +190,7 @@ class Nat:
         if place is None:
             place = self._locate(address)
         if place == _WITHIN:
-            return (Emission(packet, _INSIDE),)
+            return (_emission(Emission, (packet, _INSIDE)),)
         if self._rules is not None:
             self._rules.check(packet)
         plane = self._ipv6 if ":" in address else self._ipv4
@@ -162,7 +199,7 @@ class Nat:
         if self._passes_all:
             return (Emission(packet, _OUTSIDE),)
         try:
-            return (Emission(self._translated_out(packet, plane, now), _OUTSIDE),)
+            return (_emission(Emission, (self._translated_out(packet, plane, now), _OUTSIDE)),)
         except ExhaustedError as exhausted:
             if self.model.refusal_icmp:
                 answer = icmp_error(packet, IcmpType.ADMINISTRATIVELY_PROHIBITED)
@@ -172,14 +209,14 @@ class Nat:
     def _translated_out(self, packet: Packet, plane: Plane, now: float) -> Packet:
         if packet.icmp is not None and packet.icmp.is_error:
             self._check_errors_pass()
-            return outbound_error(packet, plane.tables, now)
-        translator = plane.udp if packet.protocol is IpProtocol.UDP else plane.translator(packet)
-        source = translator.outbound(packet, now)
+            return outbound_error(packet, plane.table, now)
+        translator = plane.udp if packet.protocol is _UDP else plane.translator(packet)
+        source, destination = translator.outbound(packet, now)
         if not plane.translates:
             return packet
-        if packet.protocol is IpProtocol.TCP:
-            self._refusals.held_syns.cancel(source, packet.destination)
-        return packet.translated(source=source)
+        if packet.protocol is _TCP:
+            self._refusals.held_syns.cancel(source, destination)
+        return packet.translated(source=source, destination=destination)
 
     def _to_own_address(self, packet: Packet, plane: Plane, now: float) -> tuple[Emission, ...]:
         """Take a packet from inside to one of the box's own mappings out and in again (RFC 4787 §6)."""
@@ -208,17 +245,17 @@ class Nat:
         if plane.translates and packet.destination[0] not in self._own:
             raise DroppedError(f"{packet.destination[0]} is not an address of this box")
         try:
-            return (Emission(self._translated_in(packet, plane, now), _INSIDE),)
+            return (_emission(Emission, (self._translated_in(packet, plane, now), _INSIDE)),)
         except DroppedError as dropped:
             raise self._refusals.refuse(packet, plane, dropped.reason, now) from None
 
     def _translated_in(self, packet: Packet, plane: Plane, now: float) -> Packet:
         if packet.icmp is not None and packet.icmp.is_error:
             self._check_errors_pass()
-            return inbound_error(packet, plane.tables, now)
-        translator = plane.udp if packet.protocol is IpProtocol.UDP else plane.translator(packet)
-        destination = translator.inbound(packet, now)
-        return packet.translated(destination=destination) if plane.translates else packet
+            return inbound_error(packet, plane.table, now)
+        translator = plane.udp if packet.protocol is _UDP else plane.translator(packet)
+        destination, source = translator.inbound(packet, now)
+        return packet.translated(source=source, destination=destination) if plane.translates else packet
 
     # Helpers
 
@@ -238,8 +275,8 @@ class Nat:
         if address in self._own:
             place = _OWN
         elif self._networks:
-            parsed = ip_address(address)
-            if any(parsed.version == network.version and parsed in network for network in self._networks):
+            parsed = _address(address)
+            if any(parsed in network for network in self._networks):
                 place = _WITHIN
         if len(self._places) >= _PLACES_LIMIT:
             self._places.clear()

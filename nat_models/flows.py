@@ -56,10 +56,14 @@ class FlowRegister:
         self, external: TransportAddress, internal: TransportAddress, remote: TransportAddress, now: float
     ) -> bool:
         """Whether packets from ``remote`` to ``external`` belong to somebody other than ``internal``."""
-        if self._delivered.get((external, remote), now) > now:
+        if self.is_delivered(external, remote, now):
             return True
         owner = self._owners.get((external, remote))
         return owner is not None and owner.internal != internal and owner.admits(remote, now)
+
+    def is_delivered(self, external: TransportAddress, remote: TransportAddress, now: float) -> bool:
+        """Whether the box itself has the flow from ``remote`` to ``external``."""
+        return self._delivered.get((external, remote), now) > now
 
     def deliver(self, external: TransportAddress, remote: TransportAddress, now: float, until: float) -> None:
         """Remember that a packet from ``remote`` to ``external`` was taken by the box itself."""

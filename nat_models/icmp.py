@@ -7,10 +7,10 @@ port; the other port of the packet means nothing and is left alone. So a query m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 
-from nat_models.mapping_entry import MappingEntry, Permit
-from nat_models.mappings import MappingTable
+from nat_models.mapping_entry import Permit
+from nat_models.mappings import Ends, MappingTable
 from nat_models.model import Lifetimes
 from nat_models.outcome import DroppedError
 from nat_models.packet import IcmpMessage, IcmpType, IpProtocol, Packet, TransportAddress
@@ -27,8 +27,8 @@ class QueryTranslator:
         """Return the seconds that a query gives."""
         return self._seconds
 
-    def outbound(self, packet: Packet, now: float) -> TransportAddress:
-        """Return the external address and identifier of a query.
+    def outbound(self, packet: Packet, now: float) -> Ends:
+        """Return the external address and identifier of a query, and its remote.
 
         Raises:
             DroppedError: no identifier is left, or it is a reply to nobody's query.
@@ -41,10 +41,10 @@ class QueryTranslator:
         permit = entry.permits.setdefault(key, Permit(now, now))
         permit.expires = entry.expires = now + self._seconds
         entry.refreshed = now
-        return entry.external
+        return entry.external, packet.destination
 
-    def inbound(self, packet: Packet, now: float) -> TransportAddress:
-        """Return the internal address and identifier that a reply is for.
+    def inbound(self, packet: Packet, now: float) -> Ends:
+        """Return the internal address and identifier that a reply is for, and its remote.
 
         Raises:
             DroppedError: no query has this identifier, or its filter refuses the sender.
@@ -53,13 +53,13 @@ class QueryTranslator:
             raise DroppedError("echo request to the box itself")
         entry, permit = self.table.incoming(packet.destination, (packet.source[0], 0), now)
         permit.replied = True
-        return entry.internal
+        return entry.internal, packet.source
 
 
-Tables = Mapping[IpProtocol, MappingTable]
+TableOf = Callable[[IpProtocol], MappingTable]
 
 
-def inbound_error(packet: Packet, tables: Tables, now: float) -> Packet:
+def inbound_error(packet: Packet, table_of: TableOf, now: float) -> Packet:
     """Return an ICMP error as the internal host must see it: about the packet as that host sent it.
 
     No state is made, refreshed or removed (RFC 4787 REQ-12, RFC 5382 REQ-10, RFC 5508 REQ-6). Who reports
@@ -69,14 +69,17 @@ def inbound_error(packet: Packet, tables: Tables, now: float) -> Packet:
         DroppedError: the quoted packet left by no mapping in force (RFC 5508 REQ-4).
     """
     quoted = _quoted(packet)
-    entry = tables[quoted.protocol].find(quoted.source, _remote_of(quoted, quoted.destination), now)
-    if entry is None:
+    remote = _remote_of(quoted, quoted.destination)
+    ends = table_of(quoted.protocol).before_leaving(quoted.source, remote, now)
+    if ends is None:
         raise DroppedError(f"ICMP error about a packet that left by no mapping: {quoted.describe()}")
-    about = quoted.translated(source=entry.internal)
-    return _error(packet, packet.source, (entry.internal[0], 0), about)
+    about = quoted.translated(source=ends[0])
+    if quoted.protocol is not IpProtocol.ICMP:
+        about.destination = ends[1]
+    return _error(packet, packet.source, (ends[0][0], 0), about)
 
 
-def outbound_error(packet: Packet, tables: Tables, now: float) -> Packet:
+def outbound_error(packet: Packet, table_of: TableOf, now: float) -> Packet:
     """Return an ICMP error as the outside must see it: about the packet as it came to the box.
 
     See RFC 5508 REQ-5.
@@ -84,18 +87,16 @@ def outbound_error(packet: Packet, tables: Tables, now: float) -> Packet:
     Raises:
         DroppedError: the quoted packet came in by no mapping in force.
     """
-    entry = _reported_by(packet, tables, now)
-    about = _quoted(packet).translated(destination=entry.external)
-    # A router inside may report as well as the host itself: the box's address stands for both.
-    return _error(packet, (entry.external[0], 0), packet.destination, about)
-
-
-def _reported_by(packet: Packet, tables: Tables, now: float) -> MappingEntry:
     quoted = _quoted(packet)
-    entry = tables[quoted.protocol].behind(quoted.destination, _remote_of(quoted, quoted.source), now)
-    if entry is None:
+    remote = _remote_of(quoted, quoted.source)
+    ends = table_of(quoted.protocol).before_entering(quoted.destination, remote, now)
+    if ends is None:
         raise DroppedError(f"ICMP error about a packet that came in by no mapping: {quoted.describe()}")
-    return entry
+    about = quoted.translated(destination=ends[0])
+    if quoted.protocol is not IpProtocol.ICMP:
+        about.source = ends[1]
+    # A router inside may report as well as the host itself: the box's address stands for both.
+    return _error(packet, (ends[0][0], 0), packet.destination, about)
 
 
 def _remote_of(quoted: Packet, remote: TransportAddress) -> TransportAddress:

@@ -37,10 +37,10 @@ class Permit:
 class MappingEntry:
     """A mapping in force. ``expires`` may pass before anybody notices: compare it with now.
 
-    ``key`` is what the mapping rule finds it by; None for a mapping that serves the single flow to
-    ``remote``.
-    ``paired`` are the remotes whose flows are tied to it (:mod:`nat_models.flows`); ``sessions`` the TCP
-    connections that it carries, by remote.
+    ``key`` is what the mapping rule finds it by; None for a mapping that had to give way to a later one (its
+    port was another's towards some remote) and serves the flows that it has.
+    ``paired`` are the remotes whose flows are tied to it (:mod:`nat_models.flows`,
+    :mod:`nat_models.separate_flows`); ``sessions`` the TCP connections that it carries, by remote.
     """
 
     __slots__ = (

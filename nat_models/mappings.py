@@ -18,10 +18,14 @@ from nat_models.model import (
 )
 from nat_models.outcome import DroppedError, NatEvent, NatEventKind
 from nat_models.packet import IpProtocol, TransportAddress, format_address
+from nat_models.separate_flows import SeparateFlows
 
 if TYPE_CHECKING:
     from nat_models.expiry import ExpiryQueue
     from nat_models.ports import PortAllocator
+
+Ends = tuple[TransportAddress, TransportAddress]
+"""(the box's or the inside's endpoint, the remote's) of a packet."""
 
 REMEMBERED_ENDS = 1024
 """External endpoints of ended mappings that are kept for the sake of a good drop reason."""
@@ -71,9 +75,13 @@ class MappingTable:
             or unsolicited is Unsolicited.INPUT_ACCEPT
         )
         reuse = reply_reuse if self._unique_flows or not self._independent else ReplyReuse.OFF
+        self._keeps_flows_apart = reuse is ReplyReuse.SEPARATE_FLOWS
+        self._lifetimes = model.lifetimes
         self._latest_inbound = reuse is ReplyReuse.INBOUND_FIRST
-        self._pairs_inbound = reuse is not ReplyReuse.OFF
-        self._pairs_outbound = self._unique_flows or reuse is ReplyReuse.EXISTING_FLOW_FIRST
+        self._pairs_inbound = reuse is not ReplyReuse.OFF and not self._keeps_flows_apart
+        self._pairs_outbound = not self._keeps_flows_apart and (
+            self._unique_flows or reuse is ReplyReuse.EXISTING_FLOW_FIRST
+        )
         self._pairs_any = self._pairs_inbound or self._pairs_outbound
         self.forget_all()
 
@@ -85,6 +93,9 @@ class MappingTable:
         self._of_endpoint: dict[TransportAddress, list[MappingEntry]] = {}
         self._ended: dict[TransportAddress, float] = {}
         self.flows = FlowRegister(unique=self._unique_flows)
+        self.separate: SeparateFlows | None = None
+        if self._keeps_flows_apart and self._ports is not None:
+            self.separate = SeparateFlows(self._lifetimes, self._ports.draw)
 
     def holds(self, entry: MappingEntry) -> bool:
         """Whether the mapping is still in the table."""
@@ -131,12 +142,47 @@ class MappingTable:
         if entry is None or entry.expires <= now:
             self._queue.sweep(now)  # frees the ports of mappings that ended unnoticed
             return self._create(key, internal, remote, now)
+        if self._unique_flows and self._is_taken(entry.external, internal, remote, now):
+            self._queue.sweep(now)
+            return self._create(key, internal, remote, now)
         if self._pairs_outbound:
-            if self._unique_flows and self.flows.is_taken(entry.external, internal, remote, now):
-                self._queue.sweep(now)
-                return self._create(None, internal, remote, now)
             self.flows.pair(entry, remote)
         return entry
+
+    def leave(
+        self, internal: TransportAddress, seen_as: TransportAddress, now: float
+    ) -> tuple[MappingEntry, TransportAddress]:
+        """Return the mapping by which a packet to a remote as the inside sees it leaves, and the true remote.
+
+        Raises:
+            ExhaustedError: no port is left.
+            DroppedError: its flow would be taken for another one's.
+        """
+        separate = self.separate
+        if separate is None:
+            return self.outgoing(internal, seen_as, now), seen_as
+        flow = separate.from_inside(internal, seen_as, now)
+        if flow is None:
+            flow = separate.open_outward(self.outgoing(internal, seen_as, now), seen_as, now)
+        separate.refresh(flow, now, outward=True)
+        return flow.entry, flow.remote
+
+    def seen_as(self, entry: MappingEntry, remote: TransportAddress, now: float) -> TransportAddress:
+        """Return what the inside sees in place of a remote whose packet comes in by a mapping.
+
+        Raises:
+            DroppedError: no port is left to see it as, or the box itself has taken this flow.
+        """
+        separate = self.separate
+        if separate is None:
+            return remote
+        flow = separate.from_outside(entry.external, remote, now)
+        if flow is None:
+            if self.flows.is_delivered(entry.external, remote, now):
+                raise DroppedError(f"the box itself has a flow with {format_address(remote)} on this port")
+            flow = separate.open_inward(entry, remote, now)
+        separate.refresh(flow, now, outward=False)
+        return flow.seen_as
 
     def peek(self, internal: TransportAddress, remote: TransportAddress, now: float) -> MappingEntry | None:
         """Return the mapping by which a packet would leave, without making one."""
@@ -149,11 +195,27 @@ class MappingTable:
         entry = self._by_key.get(key)
         return entry if entry is not None and entry.expires > now else None
 
-    def behind(self, internal: TransportAddress, remote: TransportAddress, now: float) -> MappingEntry | None:
-        """Return the mapping by which a packet from ``remote`` reached ``internal``, as far as known."""
-        entry = self.peek(internal, remote, now)
+    def before_leaving(self, external: TransportAddress, remote: TransportAddress, now: float) -> Ends | None:
+        """Return the ends, inside, of a packet that left from ``external`` to ``remote``, as far as known."""
+        if self.separate is not None:
+            flow = self.separate.from_outside(external, remote, now)
+            if flow is not None:
+                return flow.entry.internal, flow.seen_as
+        entry = self.find(external, remote, now)
+        return None if entry is None else (entry.internal, remote)
+
+    def before_entering(
+        self, internal: TransportAddress, seen_as: TransportAddress, now: float
+    ) -> Ends | None:
+        """Return the ends, outside, of a packet that ``internal`` had of ``seen_as``, as far as known."""
+        if self.separate is not None:
+            flow = self.separate.from_inside(internal, seen_as, now)
+            if flow is not None:
+                return flow.entry.external, flow.remote
+        entry = self.peek(internal, seen_as, now)
         mine = self._of_endpoint.get(internal, ())
-        return entry or next((entry for entry in mine if entry.admits(remote, now)), None)
+        entry = entry or next((entry for entry in mine if entry.admits(seen_as, now)), None)
+        return None if entry is None else (entry.external, seen_as)
 
     def incoming(
         self, external: TransportAddress, remote: TransportAddress, now: float
@@ -180,7 +242,7 @@ class MappingTable:
         long_past = now - REMEMBERED_SECONDS
         for key in [key for key, permit in entry.permits.items() if permit.expires <= long_past]:
             del entry.permits[key]
-        self.flows.tidy(entry, now)
+        (self.separate or self.flows).tidy(entry, now)
 
     def end(self, entry: MappingEntry, at: float) -> None:
         """Remove a mapping that ended at ``at``."""
@@ -190,7 +252,7 @@ class MappingTable:
         sharers.remove(entry)
         if not sharers:
             del self._by_external[entry.external]
-        self.flows.drop(entry)
+        (self.separate or self.flows).drop(entry)
         mine = self._of_endpoint[entry.internal]
         mine.remove(entry)
         if not mine:
@@ -210,21 +272,18 @@ class MappingTable:
         self._queue.sweep(now)
 
     def _create(
-        self, key: MappingKey | None, internal: TransportAddress, remote: TransportAddress, now: float
+        self, key: MappingKey, internal: TransportAddress, remote: TransportAddress, now: float
     ) -> MappingEntry:
-        """Make a mapping; without ``key`` it serves the one flow only."""
-        external, diverted = self._external_for(internal, remote, now)
-        if diverted:
-            # The port that the endpoint would keep is taken towards this remote alone: other remotes will
-            # get it.
-            key = None
+        """Make a mapping. One that had the key, and could not serve this remote, keeps its flows alone."""
+        external = self._external_for(internal, remote, now)
         permits: dict[PermitKey, Permit] = {}
         if self.shares_permits:
             permits = self._permits_of.setdefault(internal, permits)
         expires = now + self._lifetime(remote)
         entry = MappingEntry(self, key, internal, external, remote, permits, now, expires)
-        if key is not None:
-            self._by_key[key] = entry
+        if before := self._by_key.get(key):
+            before.key = None
+        self._by_key[key] = entry
         self._by_external.setdefault(external, []).append(entry)
         self._of_endpoint.setdefault(internal, []).append(entry)
         self._queue.push(entry)
@@ -235,28 +294,35 @@ class MappingTable:
 
     def _external_for(
         self, internal: TransportAddress, remote: TransportAddress, now: float
-    ) -> tuple[TransportAddress, bool]:
-        """Return a new external endpoint, and whether only another flow keeps the internal port."""
+    ) -> TransportAddress:
+        """Return a new external endpoint."""
         if self._ports is None:
-            return internal, False
-        kept_away = False
+            return internal
 
         def refused(external: TransportAddress) -> bool:
-            nonlocal kept_away
-            if not self._unique_flows or not self.flows.is_taken(external, internal, remote, now):
-                return False
-            kept_away = kept_away or external[1] == internal[1]
-            return True
+            return self._unique_flows and self._is_taken(external, internal, remote, now)
 
-        external = self._ports.allocate(self.protocol, internal, now, refused)
-        return external, kept_away and self._ports.preserves
+        return self._ports.allocate(self.protocol, internal, now, refused)
+
+    def _is_taken(
+        self, external: TransportAddress, internal: TransportAddress, remote: TransportAddress, now: float
+    ) -> bool:
+        """Whether packets from ``remote`` to ``external`` belong to another flow than a new one's."""
+        if self.separate is None:
+            return self.flows.is_taken(external, internal, remote, now)
+        there = self.separate.from_outside(external, remote, now)
+        return there is not None or self.flows.is_delivered(external, remote, now)
 
     def _in_turn(
         self, sharers: list[MappingEntry], external: TransportAddress, remote: TransportAddress
     ) -> list[MappingEntry]:
         """The endpoints that share an overloaded port: the flow's owner first, then the newest."""
         newest_first = sharers[::-1]
-        owner = self.flows.owner(external, remote)
+        if self.separate is None:
+            owner = self.flows.owner(external, remote)
+        else:
+            flow = self.separate.outside.get((external, remote))
+            owner = None if flow is None else flow.entry
         if owner not in newest_first:
             return newest_first
         return [owner, *(entry for entry in newest_first if entry is not owner)]

@@ -42,8 +42,11 @@ class ReplyReuse(enum.Enum):
     """From which mapping an internal endpoint's packet to R leaves, after one of R's was admitted.
 
     OFF: by the mapping rule alone (table NATs). INBOUND_FIRST: by the mapping that R came in on, always.
-    EXISTING_FLOW_FIRST: an outbound flow to R that existed before wins; else the mapping R came in on
-    (connection-tracking NATs pair the first packet of a flow, whichever direction it had).
+    EXISTING_FLOW_FIRST: an outbound flow to R that existed before wins; else the mapping R came in on.
+    SEPARATE_FLOWS: as EXISTING_FLOW_FIRST; but where a flow to R existed before and R comes in by another
+    mapping, that is a second flow beside it, in which the inside sees R under another port of its address.
+    What it sends to that port leaves by the mapping that R came in on and arrives at R's true port
+    (connection tracking: what netfilter is measured to do).
     They differ only where mapping is not endpoint-independent. TCP is tracked: a segment always follows its
     session.
     """
@@ -51,6 +54,7 @@ class ReplyReuse(enum.Enum):
     OFF = "off"
     INBOUND_FIRST = "inbound-first"
     EXISTING_FLOW_FIRST = "existing-flow-first"
+    SEPARATE_FLOWS = "separate-flows"
 
 
 class PortAssignment(enum.Enum):
@@ -211,7 +215,7 @@ class NatModel:
     mapping: Mapping = Mapping.ENDPOINT_INDEPENDENT
     filtering: Filtering = Filtering.ADDRESS_AND_PORT_DEPENDENT
     filter_scope: FilterScope = FilterScope.PER_MAPPING
-    reply_reuse: ReplyReuse = ReplyReuse.EXISTING_FLOW_FIRST
+    reply_reuse: ReplyReuse = ReplyReuse.SEPARATE_FLOWS
     port_assignment: PortAssignment = PortAssignment.PRESERVE
     ports: PortPool = field(default_factory=PortPool)
     pooling: Pooling = Pooling.PAIRED

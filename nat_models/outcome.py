@@ -35,15 +35,16 @@ class NatEventKind(enum.StrEnum):
     CREATED = "created"
     EXPIRED = "expired"
     REBOOTED = "rebooted"
+    FLUSHED = "flushed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NatEvent:
+class NatEvent(NamedTuple):
     """A mapping came or went, or the box lost them all. Times in seconds of the caller's clock.
 
     ``time`` is when it happened: an expired mapping is noticed late (at the next packet or wake-up), but its
     time is that of the expiry. ``remote`` is the remote of the packet that made the mapping. ``idle``
-    (seconds) is how long an expired mapping had not been refreshed. ``mappings`` counts what a reboot lost.
+    (seconds) is how long an expired mapping had not been refreshed. ``mappings`` counts what a reboot or
+    a flush lost.
     """
 
     kind: NatEventKind
@@ -57,7 +58,7 @@ class NatEvent:
 
     def as_data(self) -> dict[str, Json]:
         """Return what the event says as JSON-able words and numbers, addresses as ``host:port``."""
-        if self.kind is NatEventKind.REBOOTED:
+        if self.kind in {NatEventKind.REBOOTED, NatEventKind.FLUSHED}:
             return {"mappings": self.mappings}
         data: dict[str, Json] = {}
         for word, address in (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random as random_module
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from hashlib import blake2b
+from typing import Final, NamedTuple
 
 from nat_models.model import NatModel, Pooling, PortAssignment
 from nat_models.outcome import ExhaustedError
@@ -41,31 +42,27 @@ class PortAllocator:
         self._kind = model.port_assignment
         self._paired = model.pooling is Pooling.PAIRED
         self._addresses = tuple(addresses)
-        self._random = random
-        self._choose = {
-            PortAssignment.PRESERVE: self._preserve,
-            PortAssignment.PRESERVE_OVERLOAD: self._preserve_overload,
-            PortAssignment.PRESERVE_SYMMETRIC: self._preserve_symmetric,
-            PortAssignment.SEQUENTIAL: self._sequential,
-            PortAssignment.RANDOM: self._any,
-            PortAssignment.CONTIGUOUS: self._contiguous,
-            PortAssignment.PORT_BLOCK: self._in_block,
-        }[self._kind]
+        self._secret = random.randbytes(16)
+        self._draws: Counter[str] = Counter()
         self.forget_all()
 
     def forget_all(self) -> None:
         """Lose all state, as a reboot does."""
+        self.free_all()
+        self._pairing: dict[str, str] = {}
+        self._next: dict[tuple[IpProtocol, str], int] = {}
+        self._offsets: dict[tuple[str, str], int] = {}
+        self._blocks: dict[tuple[str, str], int] = {}
+        self._blocks_given: Counter[str] = Counter()
+
+    def free_all(self) -> None:
+        """Take every port for free; what was dealt out to hosts, and the next in turn, stay as they are."""
         self._users: Counter[tuple[IpProtocol, TransportAddress]] = Counter()
         self._used: Counter[tuple[IpProtocol, str]] = Counter()
         self._of_host: Counter[str] = Counter()
         self._of_endpoint: dict[tuple[IpProtocol, TransportAddress], list[TransportAddress]] = {}
         self._held: dict[tuple[IpProtocol, TransportAddress], tuple[float, TransportAddress]] = {}
         self._hold_ends: deque[tuple[float, tuple[IpProtocol, TransportAddress]]] = deque()
-        self._pairing: dict[str, str] = {}
-        self._next: dict[tuple[IpProtocol, str], int] = {}
-        self._offsets: dict[tuple[str, str], int] = {}
-        self._blocks: dict[tuple[str, str], int] = {}
-        self._blocks_given: Counter[str] = Counter()
 
     @property
     def preserves(self) -> bool:
@@ -121,7 +118,7 @@ class PortAllocator:
         full = "the box has no external address"
         for address in self._addresses_for(internal[0]):
             try:
-                return (address, self._choose(_Request(protocol, internal, address, refused)))
+                return (address, _CHOOSE[self._kind](self, _Request(protocol, internal, address, refused)))
             except ExhaustedError as exhausted:
                 full = exhausted.reason
         raise ExhaustedError(full)
@@ -131,7 +128,7 @@ class PortAllocator:
         if len(self._addresses) <= 1:
             return self._addresses
         if not self._paired:
-            return self._random.sample(self._addresses, len(self._addresses))
+            return sorted(self._addresses, key=lambda _: self.draw(host, 0, 0xFFFF_FFFF))
         address = self._pairing.get(host)
         if address is None:
             # Hosts are dealt out over the addresses in the order in which they appear.
@@ -196,7 +193,7 @@ class PortAllocator:
             first = self._new_block(host, request.address)
         last = first + self._pool.block_size - 1
         try:
-            return self._probe(request, self._random.randint(first, last), first, last)
+            return self._probe(request, self.draw(host, first, last), first, last)
         except ExhaustedError:
             raise ExhaustedError(f"port block {first}-{last} of {host} is used up") from None
 
@@ -211,7 +208,17 @@ class PortAllocator:
 
     def _any(self, request: _Request) -> int:
         first, last = self._range_for(request.internal[1])
-        return self._probe(request, self._random.randint(first, last), first, last)
+        return self._probe(request, self.draw(request.internal[0], first, last), first, last)
+
+    def draw(self, host: str, first: int, last: int) -> int:
+        """Return a number of ``first..last``, at random: the next one of this host.
+
+        Each host behind the box has a sequence of its own, so that what one does, or what is lost of it, does
+        not give all others other ports.
+        """
+        number = self._draws[host] = self._draws[host] + 1
+        digest = blake2b(f"{number} {host}".encode(), digest_size=8, key=self._secret).digest()
+        return first + int.from_bytes(digest) % (last - first + 1)
 
     def _range_for(self, port: int) -> tuple[int, int]:
         """Return where to look for another port: the pool, or the port's class of it where ports are kept."""
@@ -232,3 +239,15 @@ class PortAllocator:
                 if self._is_free(request, port):
                     return port
         raise ExhaustedError(f"no free {request.protocol.name} port on {request.address}: {used} in use")
+
+
+_CHOOSE: Final = {
+    PortAssignment.PRESERVE: PortAllocator._preserve,  # noqa: SLF001 - of the class above
+    PortAssignment.PRESERVE_OVERLOAD: PortAllocator._preserve_overload,  # noqa: SLF001
+    PortAssignment.PRESERVE_SYMMETRIC: PortAllocator._preserve_symmetric,  # noqa: SLF001
+    PortAssignment.SEQUENTIAL: PortAllocator._sequential,  # noqa: SLF001
+    PortAssignment.RANDOM: PortAllocator._any,  # noqa: SLF001
+    PortAssignment.CONTIGUOUS: PortAllocator._contiguous,  # noqa: SLF001
+    PortAssignment.PORT_BLOCK: PortAllocator._in_block,  # noqa: SLF001
+}
+"""How each kind finds a port; an allocator that kept its own method would refer to itself."""

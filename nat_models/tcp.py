@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nat_models.mapping_entry import MappingEntry, Permit
-from nat_models.mappings import MappingTable
+from nat_models.mappings import Ends, MappingTable
 from nat_models.model import NatModel
 from nat_models.outcome import DroppedError
 from nat_models.packet import Packet, TcpFlag, TransportAddress, format_address
@@ -25,8 +25,8 @@ class TcpTranslator:
         """Return the seconds that a first segment gives."""
         return self._transitory
 
-    def outbound(self, packet: Packet, now: float) -> TransportAddress:
-        """Return the external endpoint that a segment leaves from.
+    def outbound(self, packet: Packet, now: float) -> Ends:
+        """Return the external endpoint that a segment leaves from, and its remote.
 
         Raises:
             DroppedError: no port is left, or the segment belongs to no session and opens none.
@@ -48,10 +48,10 @@ class TcpTranslator:
             entry.permits[key] = Permit(now, now)
         session.saw(flags, outbound=True)
         self._refresh(entry, session, remote, now)
-        return entry.external
+        return entry.external, remote
 
-    def inbound(self, packet: Packet, now: float) -> TransportAddress:
-        """Return the internal endpoint that a segment is for.
+    def inbound(self, packet: Packet, now: float) -> Ends:
+        """Return the internal endpoint that a segment is for, and its remote.
 
         Raises:
             DroppedError: no mapping, its filter refuses the sender, or the segment belongs to no session.
@@ -70,7 +70,7 @@ class TcpTranslator:
         session.saw(flags, outbound=False)
         internal = entry.internal
         self._refresh(entry, session, remote, now)
-        return internal
+        return internal, remote
 
     def _refresh(
         self, entry: MappingEntry, session: TcpSession, remote: TransportAddress, now: float

@@ -6,7 +6,7 @@ Nearly every packet of a lab runs through the two methods here: they look things
 from __future__ import annotations
 
 from nat_models.mapping_entry import Permit
-from nat_models.mappings import MappingTable
+from nat_models.mappings import Ends, MappingTable
 from nat_models.model import Lifetimes, Refresh
 from nat_models.packet import Packet, TransportAddress
 
@@ -27,15 +27,19 @@ class UdpTranslator:
         """Return the seconds that a packet to a new remote gives."""
         return self._by_port.get(remote[1], self._unreplied)
 
-    def outbound(self, packet: Packet, now: float) -> TransportAddress:
-        """Return the external endpoint that a packet leaves from.
+    def outbound(self, packet: Packet, now: float) -> Ends:
+        """Return the external endpoint that a packet leaves from, and the remote that it goes to.
 
         Raises:
             ExhaustedError: no port is left.
+            DroppedError: its flow would be taken for another one's.
         """
-        remote = packet.destination
-        entry = self.table.outgoing(packet.source, remote, now)
         table = self.table
+        remote = packet.destination
+        if table.separate is None:
+            entry = table.outgoing(packet.source, remote, now)
+        else:
+            entry, remote = table.leave(packet.source, remote, now)
         key = None if table.admits_all else remote[0] if table.admits_address else remote
         permit = entry.permits.get(key)
         if permit is None or permit.expires <= now:
@@ -51,21 +55,23 @@ class UdpTranslator:
             if expires > permit.expires:  # noqa: PLR1730 - max() is a call, on every packet
                 permit.expires = expires
         else:
-            return entry.external
+            return entry.external, remote
         if self._by_outbound:
             entry.refreshed = now
             if expires > entry.expires:  # noqa: PLR1730
                 entry.expires = expires
-        return entry.external
+        return entry.external, remote
 
-    def inbound(self, packet: Packet, now: float) -> TransportAddress:
-        """Return the internal endpoint that a packet is for.
+    def inbound(self, packet: Packet, now: float) -> Ends:
+        """Return the internal endpoint that a packet is for, and the remote as it is to be seen there.
 
         Raises:
-            DroppedError: no mapping, or its filter refuses the sender.
+            DroppedError: no mapping, or its filter refuses the sender; or it cannot be told from another.
         """
+        table = self.table
         remote = packet.source
-        entry, permit = self.table.incoming(packet.destination, remote, now)
+        entry, permit = table.incoming(packet.destination, remote, now)
+        seen_as = remote if table.separate is None else table.seen_as(entry, remote, now)
         permit.replied = True
         if self._by_inbound:
             lifetime = self._replied if now - permit.made >= self._stream_after else self._unreplied
@@ -77,4 +83,4 @@ class UdpTranslator:
                 permit.expires = expires
             if expires > entry.expires:  # noqa: PLR1730
                 entry.expires = expires
-        return entry.internal
+        return entry.internal, seen_as

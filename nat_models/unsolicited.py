@@ -63,7 +63,7 @@ class Refusals:
             answer = icmp_error(packet, IcmpType.PORT_UNREACHABLE)
         else:
             seconds, answer = CLOSED_TCP_SECONDS, tcp_reset(packet)
-        flows = plane.tables[packet.protocol].flows
+        flows = plane.table(packet.protocol).flows
         flows.deliver(packet.destination, packet.source, now, now + seconds)
         return DroppedError(f"{reason}; taken by the box itself, which remembers the flow", _outside(answer))
 

@@ -1,23 +1,29 @@
 """What every test relies on: markers that name what it needs, and a CI on which nothing is skipped silently.
 
-A test says what it needs from the machine by `@pytest.mark.system("tshark")` or `@pytest.mark.root`. Where
-that is absent the test is skipped with the reason in pytest's summary. On CI (`CI=true`, or
-`CALLPATH_REQUIRE_ALL=1`), where all of it is installed, any skip is a failure: a green run there means that
-everything ran.
+A test says what it needs from the machine by `@pytest.mark.system("tshark")`, `@pytest.mark.root` or
+`@pytest.mark.namespaces` (root, or user namespaces), `@pytest.mark.engine` (Docker, and root),
+`@pytest.mark.adapter("chromium")`. Where that is absent the test is skipped with the reason in pytest's
+summary. On CI (`CI=true`, or `CALLPATH_REQUIRE_ALL=1`), where all of it is installed, any skip is a failure:
+a green run there means that everything ran.
 
 `@pytest.mark.requirement("Z0-9")` says which row of docs/requirements.yaml a test shows. With
 CALLPATH_COVERAGE=FILE the run writes the rows it showed to FILE, one a line: those cited by a test that
 passed and by none that failed.
 """
 
+import functools
 import os
 import shutil
+import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from ruamel.yaml import YAML
+
+from lab.emu.installed import lacking
 
 ADMINISTRATOR_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
@@ -36,6 +42,9 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("developer", deadline=None)
     settings.register_profile("ci", deadline=None, derandomize=True)
     settings.load_profile("ci" if _nothing_may_be_skipped() else "developer")
+    # What a shell starts in the background is deaf to interrupts, and so is what it starts; tests send some.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Of several processes (pytest-xdist) the one that sees every report writes.
     if (target := os.environ.get("CALLPATH_COVERAGE")) and not hasattr(config, "workerinput"):
         config.pluginmanager.register(_ShownRows(Path(target).absolute()))
@@ -87,9 +96,50 @@ def _absent(item: pytest.Item) -> list[str]:
         tool for mark in item.iter_markers("system") for tool in mark.args if shutil.which(tool) is None
     ]
     absent = [f"{tool} is not installed" for tool in programs]
+    adapters = [name for mark in item.iter_markers("adapter") for name in mark.args]
+    absent += [lacks for name in adapters if (lacks := lacking(name)) is not None]
     if item.get_closest_marker("root") and os.geteuid() != 0:
         absent.append("needs root")
+    if item.get_closest_marker("engine") and (complaint := _why_no_engine()):
+        absent.append(complaint)
+    if item.get_closest_marker("namespaces") and (complaint := _why_no_namespaces()):
+        absent.append(f"needs namespaces: {complaint}")
     return absent
+
+
+@functools.cache
+def _why_no_engine() -> str:
+    """Return why no container can be wired into a network here; empty where one can."""
+    from lab.emu.containers.engine import Engine  # noqa: PLC0415 - an import that most runs do without
+    from lab.errors import HostNotReady  # noqa: PLC0415 - as above
+
+    try:
+        Engine().close()
+    except HostNotReady as error:
+        return str(error)
+    return ""
+
+
+@functools.cache
+def _why_no_namespaces() -> str:
+    """Return why this user cannot make namespaces as the kernel world does; empty where it can."""
+    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    command = [
+        "unshare",
+        *user,
+        "--mount",
+        "--net",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "true",
+    ]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        return str(error)
+    return done.stderr.strip() or "unshare failed" if done.returncode else ""
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -4,9 +4,9 @@ Nothing is imported or run. A test cites rows by `pytest.mark.requirement` on th
 `pytestmark`, or on one `pytest.param` of its table; a scenario by the key `requirements` (YAML) or the
 constant `REQUIREMENTS` (Python), in the worlds of the tests that name the scenario. A citation that the
 source itself keeps from running carries the reason and shows nothing: a file, class or function that pytest
-does not collect, an unconditional skip or expected failure, a scenario that no test in a world names. What
-only a run can tell (a program that is missing, a table whose every line is skipped) is seen by the run: see
-CALLPATH_COVERAGE in tests/conftest.py.
+does not collect, an unconditional skip or expected failure, the marker `slow`, a scenario that no test in a
+world names. What only a run can tell (a program that is missing, a table whose every line is skipped) is seen
+by the run: see CALLPATH_COVERAGE in tests/conftest.py.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from ruamel.yaml.error import YAMLError
 WORLD_OF_DIRECTORY = {
     "cli": "sim",
     "emu": "emu",
+    "live": "sim",
     "oracle": "sim",
     "run": "sim",
     "scenarios": "sim",
+    "serve": "sim",
     "sim": "sim",
 }
 WORLDS = ("sim", "emu", "alone")
@@ -237,8 +239,10 @@ def _is_citation(node: ast.AST) -> TypeGuard[ast.Call]:
 
 
 def _prevents(mark: ast.expr) -> str:
-    """Return why a mark keeps its test from passing whatever the machine; empty when it does not."""
+    """Return why a mark keeps its test from passing on CI, whatever the machine; empty when it does not."""
     name = _mark_name(mark)
+    if name == "slow":
+        return "slow, so no part of what CI runs"
     if name not in {"skip", "skipif", "xfail"}:
         return ""
     condition = None

@@ -42,6 +42,13 @@ def scenario_schema() -> str:
     return scenario_schema_text()
 
 
+def serve_schema() -> str:
+    """The JSON Schema of requests and answers, from the models that read them."""
+    from lab.serve.schema import serve_schema_text
+
+    return serve_schema_text()
+
+
 def metrics() -> str:
     """What can be measured: the tables anew, between the prose of the committed page."""
     from lab.report.metrics_page import metrics_filled
@@ -49,12 +56,37 @@ def metrics() -> str:
     return metrics_filled((ROOT / "docs" / "metrics.md").read_text())
 
 
+def nat_planes() -> str:
+    """What each NAT plane of the kernel world cannot be: the tables anew, between the prose of the page."""
+    from lab.emu.nat_planes.page import nat_planes_filled
+
+    return nat_planes_filled((ROOT / "docs" / "nat-planes.md").read_text())
+
+
+def worlds() -> str:
+    """Where the two worlds differ for a known cause: the list anew, between the prose of the page."""
+    from lab.report.worlds_page import worlds_filled
+
+    return worlds_filled((ROOT / "docs" / "worlds.md").read_text())
+
+
+def ice_stacks() -> str:
+    """ICE stacks beside each other: from the runs that docs/ice-stacks.json keeps."""
+    from lab.report.ice_stacks import from_json, ice_stacks_page
+
+    return ice_stacks_page(from_json((ROOT / "docs" / "ice-stacks.json").read_text()))
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "coverage.md": coverage,
     "start-offsets.md": start_offsets,
+    "ice-stacks.md": ice_stacks,
     "paths.md": paths,
     "metrics.md": metrics,
+    "nat-planes.md": nat_planes,
+    "worlds.md": worlds,
     "schema/scenario.schema.json": scenario_schema,
+    "schema/serve.schema.json": serve_schema,
 }
 
 

@@ -10,8 +10,22 @@ mn:mininet
 mnexec:mininet
 brctl:bridge-utils
 tshark:tshark
+chromium:chromium
 ip:iproute2
 unshare:util-linux
+nft:nftables
+conntrack:conntrack
+ethtool:ethtool
+setpriv:util-linux
+kamailio:kamailio
+sipp:sip-tester
+baresip:baresip-core
+node:nodejs
+npm:npm
+certutil:libnss3-tools
+dockerd:docker.io
+docker-compose:docker-compose
+mmdebstrap:mmdebstrap
 '
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -32,7 +46,7 @@ if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
     exit 0
 fi
 
-# coturn would start its daemon on this machine's port 3478 when installed; the lab starts its own where it needs one.
+# coturn and Kamailio would start their daemons when installed; the lab starts its own where it needs one.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' >"$policy"

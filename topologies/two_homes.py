@@ -27,6 +27,8 @@ class TwoHomes(Topo):
         permission_refresh: str = "coturn",
         permission_key: str = "ip",
         with_dns: bool = False,
+        filter_scope: str = "",
+        reply_reuse: str = "",
     ) -> None:
         """Build it.
 
@@ -43,8 +45,13 @@ class TwoHomes(Topo):
             permission_refresh: what extends a TURN permission: "coturn" or "rfc8656".
             permission_key: what a TURN permission admits: "ip" (RFC 8656) or, wrongly, "ip-port".
             with_dns: a DNS server at the relay's distance; callers look their servers up by name.
+            filter_scope: that axis of both boxes, where it is not to be the models' own.
+            reply_reuse: that axis of both boxes, where it is not to be the models' own.
         """
         home = {"subnet": "192.168.1.0/24"} if same_subnet else {}
+
+        semantics = {"filter_scope": filter_scope, "reply_reuse": reply_reuse}
+        alice_nat, bob_nat = (with_axes(nat, semantics) for nat in (alice_nat, bob_nat))
 
         self.addHost("alice", role="endpoint")
         self.addHost("alice-nat", role="nat", nat=alice_nat, uplink="internet")
@@ -70,6 +77,14 @@ class TwoHomes(Topo):
         if with_dns:
             self.addHost("dns", role="dns")
             self.addLink("dns", "internet", label="dns", impair={"delay": relay_delay})
+
+
+def with_axes(nat: str, axes: dict[str, str]) -> str:
+    """Return a NAT model's name with these axes set; an empty value leaves one as it is."""
+    wanted = ", ".join(f"{axis}: {value}" for axis, value in axes.items() if value)
+    if not wanted:
+        return nat
+    return f"{nat.removesuffix('}')}, {wanted}}}" if nat.endswith("}") else f"{nat}{{{wanted}}}"
 
 
 topos = {"two_homes": TwoHomes}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lab.cli.stored import RESULTS_OPTION, replay_trial
+from lab.cli.stored import RESULTS_OPTION, look_at_trial
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,13 +37,15 @@ def command(
     RUN is a run's directory, "latest", or how its name begins. TRIAL is how a trial's key begins, or a cell
     such as alice_nat=symmetric,bob_nat=cgn (its first repetition); without it the first trial that found no
     path, else the first relayed one. CALL is the name of a call in that trial, or TRIAL/CALL.
+
+    A trial of the kernel world cannot be run again: its ladder is that of its capture, if it has one.
     """
     from lab.report.ladder import ladder_of
     from lab.report.ladder_text import ladder_text
 
     kinds = _kinds(only)
-    _, stored, call, replay = replay_trial(run, trial, results)
-    ladder = ladder_of(replay.trace, stored.title, _selection(replay, call, kinds, routers=routers))
+    _, stored, call, replay = look_at_trial(run, trial, results)
+    ladder = ladder_of(replay.trace, stored.title, selection_of(replay, call, kinds, routers=routers))
     if svg is None:
         click.echo(ladder_text(ladder, width=width))
     else:
@@ -77,7 +79,10 @@ def _kinds(text: str) -> list[PacketKind]:
     return [PacketKind(name) for name in names]
 
 
-def _selection(replay: Replay, call: str, kinds: Sequence[PacketKind], *, routers: bool) -> Selection:
+def selection_of(
+    replay: Replay, call: str = "", kinds: Sequence[PacketKind] = (), *, routers: bool = False
+) -> Selection:
+    """Return what of a replay goes into its ladder: one call or the whole trial, all kinds or some."""
     from lab.report.ladder import Selection
 
     records = [record for record in replay.result.calls if not call or record.call == call]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
+
+if TYPE_CHECKING:
+    from nat_models import NatModel
 
 KINDS: Final = ("scenarios", "topologies", "presets")
 
@@ -48,7 +51,21 @@ def _first_line(path: Path) -> str:
 
 def _presets() -> list[tuple[str, str]]:
     from nat_models import presets
+    from nat_models.presets import own_preset_files
 
-    return [
-        (name, f"mapping {m.mapping.value}, filtering {m.filtering.value}") for name, m in presets().items()
-    ]
+    own = [(name, _own_preset(path)) for name, path in own_preset_files().items()]
+    return own + [(name, _axes(model)) for name, model in presets().items()]
+
+
+def _own_preset(path: Path) -> str:
+    from nat_models import NatModelError
+    from nat_models.presets import load_preset
+
+    try:
+        return _axes(load_preset(f"./{path}"))
+    except NatModelError:
+        return f"(cannot be read: {path})"
+
+
+def _axes(model: NatModel) -> str:
+    return f"mapping {model.mapping.value}, filtering {model.filtering.value}"

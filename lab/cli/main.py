@@ -17,15 +17,47 @@ import lab
 from lab.errors import CallpathError, did_you_mean
 
 COMMANDS: Final = {
+    "agree": "Say whether virtual time and the kernel come to the same, cell by cell.",
+    "baseline": "Keep what a run came to under a name, and say whether later runs come to the same.",
+    "call": "Make a call in a running lab, and say which path it took.",
+    "capture": "Write what a node of a running lab sees as packets, for Wireshark.",
     "check": "Read a scenario, name everything that is wrong with it, and say what would run.",
+    "clean": "Remove what killed runs have left on this machine: there should be nothing.",
+    "compare": "Say what changed from one stored run to another.",
+    "compose": "Write a topology as a Compose file: a standing lab, on networks that lead nowhere.",
+    "cut": "Let nothing through a link of a running lab.",
+    "doctor": "Find out whether this machine can run the kernel world, and what to do where not.",
+    "down": "End a running lab.",
+    "engine": "Run a command with a Docker engine of its own: for containers where none runs.",
+    "exec": "Run a program on a node of a running lab.",
     "explain": "Say why a call of a stored run took its path: possible, selected, dropped where.",
+    "graph": "Draw a topology: nodes, NAT kinds, links and what they do, as SVG or Mermaid.",
+    "heal": "Undo a cut.",
+    "impair": "Delay, lose or limit what a link of a running lab carries.",
     "ladder": "Draw what the packets of a stored trial did, box by box.",
     "ls": "List scenarios, topologies and NAT presets.",
+    "plot": "Draw the pictures of a stored run's report as files.",
     "predict": "Which paths a pair of NATs makes possible, from their models alone.",
-    "run": "Run a scenario in virtual time and show what came of it.",
-    "schema": "Print the JSON Schema of scenario files.",
-    "show": "Print a topology as it will be built: nodes, addresses, links, routes.",
+    "probe": "Measure the NATs between this machine and a STUN server; write them as a preset.",
+    "ps": "List running labs.",
+    "reboot-nat": "Power-cycle a NAT box of a running lab.",
+    "replay": "Run a stored trial again, check that it is the same to the byte, write its capture.",
+    "report": "Write a stored run as one HTML file: verdict, matrix, plots, every call.",
+    "reset": "Give a link of a running lab back its own impairments.",
+    "resume": "Finish a run that was cut short: run what is missing, keep what is there.",
+    "run": "Run a scenario, in virtual time or on Linux itself, and show what came of it.",
+    "schema": "Print the JSON Schema of scenario files, or of what callpath serve is asked and answers.",
+    "serve": "Let programs in any language build networks and act on them: JSON lines over a socket.",
+    "shell": "Open a shell on a node of a running lab.",
+    "show": "Show what a run holds and came to, or a topology as it will be built.",
+    "up": "Build a topology and keep it running, for other terminals to act on.",
 }
+
+HOMES: Final = {
+    **dict.fromkeys(("cut", "heal", "impair", "reboot-nat", "reset"), "faults"),
+    **dict.fromkeys(("exec", "shell"), "entering"),
+}
+"""The module of a command that does not have one of its own name; there it is `cut_command` and so on."""
 
 EXIT_NOT_READY: Final = 4
 EXIT_INTERNAL: Final = 70
@@ -50,7 +82,11 @@ class LazyCommands(click.Group):
         """Import and return a command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"lab.cli.{cmd_name}").command
+        home = HOMES.get(cmd_name)
+        module = importlib.import_module(f"lab.cli.{home or cmd_name}")
+        command: click.Command = getattr(
+            module, f"{cmd_name.replace('-', '_')}_command" if home else "command"
+        )
         return command
 
     def resolve_command(

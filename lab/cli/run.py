@@ -2,200 +2,159 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from lab.cli.parameters import parse_assignments
+from lab.cli.executing import Execution, execute
+from lab.cli.options import (
+    JOBS_OPTION,
+    NAT_PLANE_OPTION,
+    PROGRAM_OPTION,
+    RELAY_OPTION,
+    REPEAT_OPTION,
+    SEED_OPTION,
+    SET_OPTION,
+    WORLD_OPTION,
+)
+from lab.cli.parameters import parse_assignments, parse_programs
+from lab.cli.plan_words import build_networks, plan_data, plan_text
+from lab.spec.trial import COMPOSE, DOCKER, HOSTS, KERNEL, VIRTUAL_TIME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from lab.measure.verdict import Verdict
     from lab.results.run_directory import RunDirectory
-    from lab.run.collector import Collector
     from lab.run.plan import Plan
-
-EXIT_INCONCLUSIVE = 3
-EXIT_INTERRUPTED = 130
-
-MOST_VERDICTS = 12
-"""Shown in full; a screen holds no more."""
 
 
 @click.command("run")
 @click.argument("scenario")
+@SEED_OPTION
+@REPEAT_OPTION
+@JOBS_OPTION
+@SET_OPTION
 @click.option(
-    "--seed", type=int, default=1, show_default=True, envvar="CALLPATH_SEED", help="Seed of the run."
-)
-@click.option("--repeat", type=click.IntRange(min=1), help="Repetitions a cell, in place of the scenario's.")
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=0),
-    default=0,
-    envvar="CALLPATH_JOBS",
-    help="Processes; 0 is one a core.",
-)
-@click.option(
-    "--set", "assignments", multiple=True, metavar="NAME=VALUE[,VALUE]", help="Values of a parameter."
+    "--trial",
+    "keys",
+    multiple=True,
+    metavar="KEY",
+    help="Only the trial whose key begins so; may be repeated.",
 )
 @click.option(
     "--results", type=click.Path(path_type=Path, file_okay=False), default=Path("results"), show_default=True,
-    envvar="CALLPATH_RESULTS", help="Where the run's directory is made.",
+    envvar="CALLPATH_RESULTS", show_envvar=True, help="Where the run's directory is made.",
 )  # fmt: skip
-@click.option("--capture", is_flag=True, help="Keep a capture (pcapng) of every trial.")
+@click.option(
+    "--capture", type=click.Choice(["none", "failing", "all"]), show_default="failing, in virtual time",
+    help="Which trials to keep captures (pcapng) of; of those that fail few, the worst.",
+)  # fmt: skip
+@WORLD_OPTION
+@NAT_PLANE_OPTION
+@RELAY_OPTION
+@PROGRAM_OPTION
+@click.option(
+    "--hosts", type=click.Choice(HOSTS), default=HOSTS[0], show_default=True, envvar="CALLPATH_HOSTS",
+    show_envvar=True, help="In the kernel world: processes in namespaces, or containers of `make images`.",
+)  # fmt: skip
+@click.option(
+    "--attach", type=click.Choice([COMPOSE]), help="Run on the standing lab that Docker Compose has started."
+)
+@click.option("--dry-run", is_flag=True, help="Show what would run, and run nothing.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Write the result to standard output as JSON, and no words."
+)
 def command(
     scenario: str,
     seed: int,
     repeat: int | None,
     jobs: int,
     assignments: tuple[str, ...],
+    keys: tuple[str, ...],
     results: Path,
-    capture: bool,
+    capture: str | None,
+    world: str,
+    nat_plane: str,
+    relay: str | None,
+    programs: tuple[str, ...],
+    hosts: str,
+    attach: str | None,
+    dry_run: bool,
+    as_json: bool,
 ) -> int:
-    """Run a scenario in virtual time and show what came of it."""
-    from lab.run.collector import Collector
-    from lab.run.plan import plan_run
+    """Run a scenario and show what came of it."""
+    from lab.run.attached import on_standing_lab
+    from lab.run.plan import Captured, plan_run
+    from lab.run.program_choice import in_containers
+    from lab.run.selected import only_trials
+    from lab.run.worlds import require_world
 
-    plan = plan_run(scenario, seed=seed, repeat=repeat, overrides=parse_assignments(assignments))
-    if capture:
-        plan = replace(plan, trials=tuple(replace(trial, capture=True) for trial in plan.trials))
-    run, started = _open_directory(plan, results)
-    collector = Collector(plan)
-    interrupted = False
+    world = KERNEL if attach else world
+    require_world(world)
+    plan = plan_run(
+        scenario, seed=seed, repeat=repeat, overrides=parse_assignments(assignments), world=world,
+        nat_plane="" if world == VIRTUAL_TIME else nat_plane, relay=relay or "",
+        programs=parse_programs(programs),
+    )  # fmt: skip
+    if attach:
+        plan = on_standing_lab(plan)
+    elif hosts == DOCKER:
+        plan = in_containers(plan)
+    plan = only_trials(plan, keys)
+    plan = plan.capturing(Captured(capture) if capture else plan.captured)
+    if dry_run:
+        build_networks(plan)
+        click.echo(json.dumps(plan_data(plan), indent=2, ensure_ascii=False) if as_json else plan_text(plan))
+        return 0
+    plan, run = open_directory(plan, results)
+    return execute(Execution(plan=plan, run=run, jobs=jobs), as_json=as_json)
+
+
+def open_directory(plan: Plan, results: Path) -> tuple[Plan, RunDirectory]:
+    """Probe the NAT boxes and make the run's directory; return the plan as it will be run from there.
+
+    Boxes are probed in the world of the run, each alone.
+    """
+    from lab.results.manifest import ProbedBox, make_manifest, plan_hash
+    from lab.results.run_directory import RunDirectory
+    from lab.run.certification import certify_plan
+    from lab.run.plan import distinct_networks
+    from lab.run.plan_record import keep_inputs, plan_record
+    from lab.run.program_choice import check_programs
+    from lab.run.relay_choice import check_relays
+    from lab.run.sip_proxies import check_sip_proxies
+
+    networks = list(distinct_networks(plan.trials))
+    if plan.trials[0].attach:
+        programs = {}
+    else:
+        programs = {
+            **check_relays(networks),
+            **check_sip_proxies(networks),
+            **check_programs(networks, plan.calls),
+        }
+    boxes = [ProbedBox(made.model, made.found, made.plane) for made in certify_plan(plan)]
+    started = datetime.now(UTC)
+    run = RunDirectory.create(results, scenario=plan.name, plan_hash=plan_hash(plan.trials), started=started)
     try:
-        with _progress(len(plan.trials)) as advance:
-            _run(plan, jobs, run, collector, advance)
-    except KeyboardInterrupt:
-        interrupted = True
+        plan, inputs = keep_inputs(plan, run)
+        manifest = make_manifest(
+            scenario=plan.path,
+            trials=plan.trials,
+            started=started,
+            argv=sys.argv,
+            boxes=boxes,
+            world=plan.world,
+            programs=programs,
+            asked=plan_record(plan),
+            inputs=inputs,
+        )
+        run.write_manifest(manifest)
     except BaseException:
         run.discard()
         raise
-    seconds = (datetime.now(UTC) - started).total_seconds()
-    code = _finish(plan, run, collector, seconds)
-    if interrupted:
-        click.echo(f"callpath: interrupted; {collector.done} of {len(plan.trials)} trials are kept", err=True)
-        return EXIT_INTERRUPTED
-    return code
-
-
-def _open_directory(plan: Plan, results: Path) -> tuple[RunDirectory, datetime]:
-    from lab.results.manifest import make_manifest, plan_hash
-    from lab.results.run_directory import RunDirectory
-    from lab.run.certification import certify_boxes
-    from lab.run.plan import distinct_networks
-    from lab.spec.find import load_topology
-
-    networks = (load_topology(trial.topology, trial.parameters) for trial in distinct_networks(plan.trials))
-    boxes = [(certificate.model, certificate.findings.describe()) for certificate in certify_boxes(networks)]
-    started = datetime.now(UTC)
-    run = RunDirectory.create(results, scenario=plan.name, plan_hash=plan_hash(plan.trials), started=started)
-    run.write_manifest(
-        make_manifest(scenario=plan.path, trials=plan.trials, started=started, argv=sys.argv, boxes=boxes)
-    )
     models = "1 NAT model" if len(boxes) == 1 else f"{len(boxes)} NAT models"
     click.echo(f"{models} probed: as claimed", err=True)
-    return run, started
-
-
-def _run(plan: Plan, jobs: int, run: RunDirectory, collector: Collector, advance: Callable[[], None]) -> None:
-    from lab.cli.interrupts import Interrupts
-    from lab.run.pool import run_trials
-
-    interrupts = Interrupts()
-    requests = tuple(dict.fromkeys(expectation.request for expectation in plan.expectations))
-    with interrupts.handled():
-        for position, result in run_trials(plan.trials, jobs=jobs, requests=requests):
-            with interrupts.after_this_step():
-                run.write_trial(position, result.trial.key, result.events, result.pcapng)
-                collector.add(position, result)
-            advance()
-
-
-def _finish(plan: Plan, run: RunDirectory, collector: Collector, seconds: float) -> int:
-    """Write what the run came to, show it, and return the exit code."""
-    from lab.measure.verdict import Outcome, exit_code_of, overall
-    from lab.results.table import table_of
-
-    verdicts = collector.verdicts()
-    rows = collector.rows
-    run.join_events()
-    table_of(rows).to_parquet(run.path / "trials.parquet", index=False)
-    complete = collector.done == len(plan.trials)
-    run.write_result(
-        {
-            "ok": complete and not collector.invalid and overall(verdicts) is Outcome.PASS,
-            "trials": len(plan.trials),
-            "done": collector.done,
-            "invalid": collector.invalid,
-            "outcome": overall(verdicts).value,
-            "verdicts": [verdict.as_data() for verdict in verdicts],
-        }
-    )
-    if plan.matrix is not None and rows:
-        _show_matrix(plan, run, rows)
-    for line in collector.invalid[:10]:
-        click.echo(f"invalid trial {line}", err=True)
-    _show_verdicts(verdicts)
-    if plan.not_judged:
-        click.echo(f"{len(plan.not_judged)} expectations are about cells that --set left out")
-    rate = collector.done / seconds if seconds else 0.0
-    click.echo(f"\n{collector.done} trials in {seconds:.1f} s ({rate:.0f}/s)   {run.path}/")
-    return exit_code_of(verdicts, *([EXIT_INCONCLUSIVE] if collector.invalid else []))
-
-
-def _show_verdicts(verdicts: Sequence[Verdict]) -> None:
-    """Show what does not hold, each with what was found, and how many do."""
-    from lab.measure.verdict import Outcome
-    from lab.measure.verdict_text import format_verdict
-
-    if not verdicts:
-        return
-    open_ = [verdict for verdict in verdicts if verdict.outcome is not Outcome.PASS]
-    for verdict in open_[:MOST_VERDICTS]:
-        click.echo("\n" + format_verdict(verdict))
-    if len(open_) > MOST_VERDICTS:
-        click.echo(f"\n... and {len(open_) - MOST_VERDICTS} more: see result.json")
-    click.echo(f"\n{len(verdicts) - len(open_)} of {len(verdicts)} verdicts: pass")
-
-
-def _show_matrix(plan: Plan, run: RunDirectory, rows: list[dict[str, Any]]) -> None:
-    from lab.report.cells import cells_of
-    from lab.report.matrix_text import matrix_text
-    from lab.report.plots import plot_matrix, plot_setup_times, save_figure
-
-    assert plan.matrix is not None
-    row_title, column_title = plan.matrix
-    cells = cells_of(rows, row_title, column_title)
-    direct_possible = frozenset(
-        (str(row[row_title]), str(row[column_title])) for row in rows if row.get("possible") == "direct"
-    )
-    text = matrix_text(cells, row_title=row_title, column_title=column_title, direct_possible=direct_possible)
-    heatmap = plot_matrix(
-        cells, row_title=row_title, column_title=column_title, title=f"{plan.name}: selected path"
-    )
-    save_figure(heatmap, run.path, "paths")
-    save_figure(plot_setup_times(rows, title=f"{plan.name}: call set-up time"), run.path, "setup_time")
-    # Last: the reader of a pipe may be gone, and the run is to be whole all the same.
-    click.echo(text)
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """Show progress on standard error: a bar on a terminal, nothing where it would fill a log."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("trials", total=total)
-        yield lambda: progress.advance(task)
+    return plan, run

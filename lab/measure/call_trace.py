@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -58,6 +60,19 @@ class Flow:
                 begun, heard = None, arrival
         return longest
 
+    @property
+    def outage(self) -> float:
+        """The longest, in seconds, that something sent was waited for; something was sent."""
+        sent = sorted(self.sent.values())
+        arrivals = sorted((arrival, self.sent[sequence]) for sequence, arrival in self.arrived.items())
+        longest, heard, newest = 0.0, sent[0], -math.inf
+        for now, of in [*arrivals, (sent[-1], math.inf)]:
+            awaited = bisect_right(sent, newest)  # the first that was sent after all that have arrived
+            if awaited < len(sent):
+                longest = max(longest, now - max(sent[awaited], heard))
+            heard, newest = now, max(newest, of)
+        return longest
+
 
 @dataclass(frozen=True, kw_only=True)
 class CallTrace:
@@ -65,7 +80,7 @@ class CallTrace:
 
     ``weight`` is how many calls it stands for, ``events`` those that name it and ``around`` those of the
     trial that may concern it, both in order and from its start on. ``callee`` is a node's name, also where
-    that never heard of the call.
+    that never heard of the call. ``signalling_only``: it has no media.
     """
 
     name: str
@@ -73,6 +88,7 @@ class CallTrace:
     callee: str
     started: float
     weight: int
+    signalling_only: bool
     events: Sequence[Event]
     around: Sequence[Event]
 
@@ -84,7 +100,7 @@ class CallTrace:
 
     @cached_property
     def fault(self) -> float | None:
-        """When the first link was cut or changed, or NAT rebooted, after it began; None: never."""
+        """When the first thing was done to the network or a program after it began; None: never."""
         return next((event.time for event in self.around if _is_fault(event)), None)
 
     @cached_property
@@ -108,10 +124,11 @@ class CallTrace:
 
     @cached_property
     def lost(self) -> float | None:
-        """When it was lost after it had connected: consent expired, or a side's program failed."""
+        """When it was lost after it had connected: consent expired, or a side's program ended."""
         connected = self.connected
-        failed = self._first(EventType.ROLE_FAILED, self.around, since=connected or 0.0)
-        times = [time for time in (self.consent_lost, failed) if time is not None]
+        ends = (EventType.ROLE_FAILED, EventType.ROLE_KILLED)
+        failed = [self._first(type_, self.around, since=connected or 0.0) for type_ in ends]
+        times = [time for time in (self.consent_lost, *failed) if time is not None]
         return None if connected is None else min(times, default=None)
 
     def _first(self, type_: EventType, events: Iterable[Event], since: float = 0.0) -> float | None:
@@ -168,15 +185,20 @@ def _trace(start: Event, events: Sequence[Event], around: Sequence[Event]) -> Ca
         callee=str(start.data.get("callee", "")),
         started=start.time,
         weight=start.count,
+        signalling_only=bool(start.data.get("signalling_only")),
         events=events,
         around=[event for event in around if event.call in {"", start.call}],
     )
 
 
-_CONCERNING = frozenset({EventType.LINK_CHANGED, EventType.NAT_REBOOTED, EventType.ROLE_FAILED})
+_FAULTS = frozenset({
+    EventType.NAT_REBOOTED, EventType.NAT_FLUSHED, EventType.ROLE_KILLED, EventType.ROLE_PAUSED,
+    EventType.HOST_DETACHED,
+})  # fmt: skip
+_CONCERNING = _FAULTS | {EventType.LINK_CHANGED, EventType.ROLE_FAILED}
 
 
 def _is_fault(event: Event) -> bool:
     if event.type is EventType.LINK_CHANGED:
         return event.data.get("settings") != HEALED
-    return event.type is EventType.NAT_REBOOTED
+    return event.type in _FAULTS

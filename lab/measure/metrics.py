@@ -39,14 +39,17 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class _Trial:
-    """One trial's events, with its calls read once; ``possible`` where there is a prediction."""
+    """One trial's events, with its calls read once; ``possible`` where there is a prediction.
+
+    ``calls`` are those that have media: of one that is signalling alone nobody can say which path it took.
+    """
 
     events: Sequence[Event]
     possible: Possible | None
 
     @cached_property
     def calls(self) -> list[CallTrace]:
-        return traces_of(self.events)
+        return [call for call in traces_of(self.events) if not call.signalling_only]
 
 
 def measure(
@@ -96,25 +99,19 @@ def _is_on(paths: frozenset[PathClass], _: CallTrace, record: CallRecord) -> boo
 
 
 def _direct_validated(_: CallTrace, record: CallRecord) -> bool | None:
-    told = [side.validated for side in _sides(record) if side.connected is not None or side.failed]
-    return any("relay" not in pair for pairs in told for pair in pairs) if told else None
+    return None if record.validated is None else record.validated is Reach.DIRECT
 
 
 def _media_both_ways(_: CallTrace, record: CallRecord) -> bool | None:
-    sides = _sides(record)
-    if not record.connected or not all(side.sent for side in sides):
+    if not record.connected or not all(side.has_talked for side in record.sides):
         return None
     return record.media_both_ways
-
-
-def _sides(record: CallRecord) -> list[Side]:
-    return [side for side in (record.caller, record.callee) if side is not None]
 
 
 def _of_sides(value: Callable[[Side], float | None], trial: _Trial, within: float | None) -> _Samples:
     """Yield a sample a side of each call; none of a side for which the value is None."""
     for call in trial.calls:
-        for side in _sides(call.record(within)):
+        for side in call.record(within).sides:
             found = value(side)
             if found is not None:
                 yield Sample(found, call.weight, call.name)
@@ -205,11 +202,35 @@ def _delays(trial: _Trial, within: float | None) -> _Samples:
             yield Sample(delay, weight, call.name)
 
 
+def _rtp_loss(trial: _Trial, _within: float | None) -> _Samples:
+    """Yield the share that a receiver of RTP misses; it counts duplicates as fewer lost (RFC 3550 §6.4.1)."""
+    for event in trial.events:
+        lost, packets = event.data.get("lost"), event.data.get("packets")
+        if event.type is not EventType.MEDIA_RTP or event.data["direction"] != "received":
+            continue
+        if isinstance(lost, int) and isinstance(packets, int) and packets + lost > 0:
+            yield Sample(max(0, lost) / (packets + max(0, lost)), event.count, event.call)
+
+
 # Whole trials
 
 
 def _number_of(type_: EventType, trial: _Trial, _within: float | None) -> _Samples:
     yield Sample(float(sum(event.count for event in trial.events if event.type is type_)))
+
+
+def _seconds_of(type_: EventType, trial: _Trial, _within: float | None) -> _Samples:
+    """Yield the seconds that each event of a type tells of."""
+    for event in trial.events:
+        if event.type is type_:
+            seconds = event.data["seconds"]
+            assert isinstance(seconds, int | float)
+            yield Sample(float(seconds), event.count, event.call)
+
+
+def _sip_calls(trial: _Trial, _within: float | None) -> _Samples:
+    ends = {EventType.SIP_COMPLETED, EventType.SIP_FAILED}
+    yield Sample(float(sum(event.count for event in trial.events if event.type in ends)))
 
 
 _DIRECT: Final = frozenset(path for path in PathClass if path.is_direct)
@@ -236,9 +257,16 @@ _METRICS: Final[Mapping[str, _Metric]] = {
     "media.delay": _delays,
     "media.loss": partial(_of_flows, lambda flow: flow.loss),
     "media.gap": partial(_of_flows, lambda flow: flow.gap),
+    "media.outage": partial(_of_flows, lambda flow: flow.outage),
+    "rtp.loss": _rtp_loss,
     "consent.lost": partial(_happened, lambda call: call.consent_lost),
     "consent.detection_time": _detection_time,
     "calls.lost": partial(_happened, lambda call: call.lost),
+    "turn.round_trip": partial(_of_sides, lambda side: side.turn_round_trip),
+    "sip.setup_time": partial(_seconds_of, EventType.SIP_ANSWERED),
+    "sip.registration_time": partial(_seconds_of, EventType.SIP_REGISTERED),
+    "sip.calls": _sip_calls,
+    "sip.failed": partial(_number_of, EventType.SIP_FAILED),
     "turn.allocations": partial(_number_of, EventType.TURN_ALLOCATED),
     "turn.refusals": partial(_number_of, EventType.TURN_REFUSED),
     "turn.expiries": partial(_number_of, EventType.TURN_EXPIRED),

@@ -10,13 +10,14 @@ import enum
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from lab.measure.metrics import Sample
 from lab.measure.statistics import Cluster, Interval, estimate, interval_of, samples_needed
+from lab.spec.comparison import Comparator
 from lab.spec.event import JsonValue
 from lab.spec.expectation import Expectation, Request, Severity
-from lab.spec.metric_catalogue import CATALOGUE
+from lab.spec.metric_catalogue import CATALOGUE, Statistic
 from lab.spec.seeds import stream
 
 DEFAULT_CONFIDENCE: Final = 0.95
@@ -37,14 +38,16 @@ class Outcome(enum.StrEnum):
 class TrialSamples:
     """What one trial contributes: its cell, its samples by request, why it is invalid ("" if it is not).
 
-    ``drawn`` holds parameters that were drawn from a population. ``when`` may ask for them, but they make no
-    cell of their own: what is judged is the population.
+    ``seconds`` is how long it lasted, on its own clock. ``drawn`` holds parameters that were drawn from a
+    population. ``when`` may ask for them, but they make no cell of their own: what is judged is the
+    population.
     """
 
     cell: Cell
     samples: Mapping[Request, Sequence[Sample]]
     drawn: Cell = field(default_factory=dict)
     invalid: str = ""
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +84,8 @@ class Verdict:
             "threshold": expectation.threshold,
             "threshold_text": expectation.threshold_text,
             "within": expectation.within,
+            "when": {name: list(values) for name, values in expectation.when.items()},
+            "asked_confidence": expectation.confidence,
             "severity": expectation.severity.value,
             "why": expectation.why,
             "cell": dict(self.cell),
@@ -92,6 +97,39 @@ class Verdict:
             "invalid": self.invalid,
             "reason": self.reason,
         }
+
+    @staticmethod
+    def from_data(data: Mapping[str, Any]) -> Verdict:
+        """Return the verdict that :meth:`as_data` wrote.
+
+        Raises:
+            KeyError: something is missing.
+            ValueError: a word that is none of the lab's.
+            TypeError: not what :meth:`as_data` writes.
+        """
+        expectation = Expectation(
+            metric=CATALOGUE[data["metric"]].name,
+            statistic=Statistic(data["statistic"]),
+            comparator=Comparator(data["comparator"]),
+            threshold=float(data["threshold"]),
+            threshold_text=str(data["threshold_text"]),
+            within=data["within"],
+            when={str(name): tuple(values) for name, values in data["when"].items()},
+            confidence=data["asked_confidence"],
+            severity=Severity(data["severity"]),
+            why=str(data["why"]),
+        )
+        return Verdict(
+            expectation=expectation,
+            cell=dict(data["cell"]),
+            outcome=Outcome(data["outcome"]),
+            value=data["value"],
+            interval=None if data["interval"] is None else Interval(*data["interval"]),
+            confidence=float(data["confidence"]),
+            n=int(data["n"]),
+            invalid=int(data["invalid"]),
+            reason=str(data["reason"]),
+        )
 
 
 # Judging
@@ -121,7 +159,7 @@ def judge(
     value, interval = None, None
     if n:
         value = float(estimate(CATALOGUE[expectation.metric].kind, expectation.statistic, samples))
-        generator = stream(run_seed, _key(cell), str(expectation), "bootstrap")
+        generator = stream(run_seed, cell_key(cell), str(expectation), "bootstrap")
         interval = interval_of(expectation.statistic, clusters, confidence, generator)
     reason = _why_inconclusive(expectation, value, interval, len(clusters), invalid)
     return Verdict(
@@ -150,7 +188,7 @@ def judge_run(
         by_cell: dict[str, list[TrialSamples]] = {}
         for trial in trials:
             if expectation.applies_to({**trial.cell, **trial.drawn}):
-                by_cell.setdefault(_key(trial.cell), []).append(trial)
+                by_cell.setdefault(cell_key(trial.cell), []).append(trial)
         verdicts += [_judge_members(expectation, members, run_seed) for members in by_cell.values()]
         if not by_cell:
             verdicts.append(_about_nothing(expectation))
@@ -207,7 +245,8 @@ def _outcome(expectation: Expectation, value: float | None, reason: str) -> Outc
     return Outcome.PASS if met else Outcome.FAIL
 
 
-def _key(cell: Cell) -> str:
+def cell_key(cell: Cell) -> str:
+    """Return a text that is equal for equal cells; True is not 1 in it, as it is in Python."""
     return json.dumps(dict(cell), sort_keys=True)
 
 

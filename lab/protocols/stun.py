@@ -21,6 +21,7 @@ from lab.protocols.stun_address import (
     unpack_address_untrusted,
     unpack_xor_address_untrusted,
 )
+from lab.protocols.stun_auth import signature
 from lab.protocols.stun_types import MESSAGE_TYPES, Attribute, MessageClass, Method, join_type, split_type
 from nat_models.packet import TransportAddress
 
@@ -203,7 +204,7 @@ class Message:
     def _digest(self, key: bytes, at: int, length: int, algorithm: str) -> bytes:
         # The header's length counts up to and with the signature, whatever follows it (RFC 8489 §14.5).
         covered = at + 4 + length - HEADER_BYTES
-        return hmac.digest(key, self.raw[:2] + covered.to_bytes(2) + self.raw[4:at], algorithm)
+        return signature(key, self.raw[:2] + covered.to_bytes(2) + self.raw[4:at], algorithm)
 
 
 _METHOD_NAMES: Final = {int(m): m.name.title().replace("_", "") for m in Method}
@@ -351,7 +352,7 @@ class MessageBuilder:
             length = 32 if sha256 else 20
             kind = _INTEGRITY_SHA256 if sha256 else _INTEGRITY
             covered = self._header(len(body) + 4 + length) + body
-            body += _PREFIX.pack(kind, length) + hmac.digest(key, covered, "sha256" if sha256 else "sha1")
+            body += _PREFIX.pack(kind, length) + signature(key, covered, "sha256" if sha256 else "sha1")
         if fingerprint:
             checksum = crc32(self._header(len(body) + 8) + body) ^ FINGERPRINT_MASK
             body += _PREFIX.pack(_FINGERPRINT, 4) + checksum.to_bytes(4)

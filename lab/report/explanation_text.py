@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from lab.measure.calls import Side
 from lab.measure.explanation import DroppedChecks, Explanation, TriedPair
@@ -10,9 +11,16 @@ from lab.measure.predict import Reach, explain, pair_words, sorted_pairs
 from lab.spec.event import PathClass
 from lab.units import format_duration
 
+_NOT_CAPTURED: Final = "not known: its packets were not captured (callpath run --world emu --capture all)"
 
-def explanation_text(explanation: Explanation) -> str:
-    """Return an explanation as lines, the answer first."""
+
+def explanation_text(explanation: Explanation, *, packets_known: bool = True) -> str:
+    """Return an explanation as lines, the answer first.
+
+    Args:
+        explanation: what to tell.
+        packets_known: whether what became of packets is known.
+    """
     record = explanation.record
     assert record.callee is not None
     title = f"{record.call}: {record.caller.node} calls {record.callee.node}"
@@ -21,7 +29,7 @@ def explanation_text(explanation: Explanation) -> str:
         ["selected", *_indented(_selected(explanation))],
         ["possible", *_indented(_possible(explanation))],
         ["validated", *_indented(_validated(explanation))],
-        ["connectivity checks that were dropped", *_indented(_dropped(explanation))],
+        ["connectivity checks that were dropped", *_indented(_dropped(explanation, packets_known))],
     ]
     why = list(_why(explanation))
     if why:
@@ -70,7 +78,10 @@ def _validated(explanation: Explanation) -> Iterator[str]:
             yield f"{side.node}: no check succeeded"
 
 
-def _dropped(explanation: Explanation) -> Iterator[str]:
+def _dropped(explanation: Explanation, packets_known: bool) -> Iterator[str]:
+    if not packets_known:
+        yield _NOT_CAPTURED
+        return
     for group in explanation.dropped:
         yield _drop_words(group)
     if not explanation.dropped:

@@ -40,7 +40,7 @@ text { fill: currentColor; white-space: pre; paint-order: stroke; stroke: #fff; 
 .box.passed { fill: #fff; stroke: #1b1f24 }
 .cross { stroke: #cf222e; stroke-width: 2.5 }
 .reason { fill: #cf222e }
-@media (prefers-color-scheme: dark) {
+@media screen and (prefers-color-scheme: dark) {
 svg { background: #0d1117; color: #e6edf3 }
 text { stroke: #0d1117 }
 .life { stroke: #3d444d }

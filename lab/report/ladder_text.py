@@ -16,7 +16,7 @@ LEGEND: Final = (
     "◆ rewritten there   ◇ passed as it was   ✗ ended there   ×n sent n times   #n by #m caused by m"
 )
 _GUTTER: Final = 13
-_LEAST_SPACING: Final = 8
+LEAST_SPACING: Final = 8
 
 
 def ladder_text(ladder: Ladder, *, width: int = DEFAULT_WIDTH) -> str:
@@ -41,15 +41,15 @@ class _Page:
     """Columns at characters of a line."""
 
     def __init__(self, names: Sequence[str], width: int) -> None:
-        least = _GUTTER + _LEAST_SPACING * len(names)
+        least = _GUTTER + LEAST_SPACING * len(names)
         if width < least:
             raise UsageError(
                 Problem("--width", f"{width} characters for {len(names)} columns", f"{least} or more")
             )
         self._names = names
         self._width = width
-        left = _GUTTER + min(len(names[0]), 2 * _LEAST_SPACING) // 2
-        right = width - 1 - min(len(names[-1]), 2 * _LEAST_SPACING) // 2
+        left = _GUTTER + min(len(names[0]), 2 * LEAST_SPACING) // 2
+        right = width - 1 - min(len(names[-1]), 2 * LEAST_SPACING) // 2
         self._left = left
         self._spacing = (right - left) / (len(names) - 1) if len(names) > 1 else 0.0
         self._lifelines = [self._at(number) for number in range(len(names))]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
-from lab.report.cells import Cell
+from lab.report.cells import Cell, cells_of
 from lab.spec.event import PathClass
 from lab.units import format_duration
 
@@ -20,6 +20,15 @@ LEGEND: Final = (
     "● H host   ○ S server-reflexive   ◐ P peer-reflexive   ▲ R relay   ✕ - no path   ? invalid",
     "! not every repetition took that path   * direct was possible   times: median set-up",
 )
+
+
+def matrix_of_rows(rows: Sequence[Mapping[str, Any]], row_title: str, column_title: str) -> str:
+    """Return the matrix of a run's rows (:mod:`lab.results.table`), with the predicted reach in its marks."""
+    possible = frozenset(
+        (str(row[row_title]), str(row[column_title])) for row in rows if row.get("possible") == "direct"
+    )
+    cells = cells_of(rows, row_title, column_title)
+    return matrix_text(cells, row_title=row_title, column_title=column_title, direct_possible=possible)
 
 
 def matrix_text(

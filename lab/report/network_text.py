@@ -46,6 +46,8 @@ def _interface(interface: Interface, node: Node) -> tuple[str, ...]:
     side = ""
     if node.kind is NodeKind.NAT:
         side = "outside" if interface.outside else "inside"
+    elif not interface.attached:
+        side = "not attached"
     return interface.link, side, ", ".join(interface.addresses)
 
 

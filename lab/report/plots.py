@@ -1,4 +1,4 @@
-"""The two pictures of a matrix run: the paths as a heatmap, the set-up times as an ECDF.
+"""The pictures of a run: the paths as a heatmap, set-up times as an ECDF, shares of calls on the relay.
 
 SVG and PNG; the same run gives the same bytes.
 """
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lab.report.cells import Cell
 from lab.report.matrix_text import SYMBOLS
+from lab.report.quantiles import percentiles_of, setup_times_by, setup_times_by_path
+from lab.report.shares import Share
 from lab.spec.event import PathClass
 from lab.units import format_duration
 
@@ -32,7 +34,13 @@ LINE_STYLES: Final[Mapping[PathClass, str]] = {
     PathClass.PEER_REFLEXIVE: "-.",
     PathClass.RELAY: ":",
 }
-PERCENTILES: Final = (50, 95)
+_STROKES: Final = ("-", "--", "-.", ":")
+_STYLES: Final = tuple(
+    (colour, _STROKES[(number + turn) % 4])
+    for turn in range(4)
+    for number, colour in enumerate(list(COLOURS.values())[:4])
+)
+"""For lines that are no path classes; they repeat after the sixteenth."""
 
 
 def plot_matrix(
@@ -44,8 +52,8 @@ def plot_matrix(
     columns = list(dict.fromkeys(column for _, column in cells))
     for (row, column), cell in cells.items():
         _draw_cell(axes, columns.index(column), rows.index(row), cell)
-    axes.set_xlim(-0.5, len(columns) - 0.5)
-    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlim(-0.5, max(len(columns), 1) - 0.5)
+    axes.set_ylim(max(len(rows), 1) - 0.5, -0.5)
     axes.set_xticks(range(len(columns)), columns, rotation=40, ha="right")
     axes.set_yticks(range(len(rows)), rows)
     axes.set_xlabel(column_title)
@@ -78,27 +86,53 @@ def _draw_cell(axes: Axes, x: int, y: int, cell: Cell) -> None:
     )
 
 
-def plot_setup_times(rows: Iterable[Mapping[str, Any]], *, title: str) -> Figure:
-    """Return the ECDF of set-up times, one line a path class, with percentile marks.
+def plot_setup_times(rows: Iterable[Mapping[str, Any]], *, title: str, by: str = "") -> Figure:
+    """Return the ECDF of set-up times with percentile marks, one line a path class or a value of ``by``.
 
     Calls that failed have none.
     """
     figure, axes = _figure(8.0, 5.0)
-    by_path: dict[PathClass, list[float]] = {}
-    for row in rows:
-        if not row["invalid"] and row.get("setup_time") is not None:
-            by_path.setdefault(PathClass(row["path"]), []).append(row["setup_time"])
-    for path in PathClass:
-        if path in by_path:
-            _draw_ecdf(axes, path, sorted(by_path[path]))
-    _label_log_seconds(axes)
+    lines: dict[str, Sequence[float]]
+    if by:
+        lines = {f"{by} {value}": times for value, times in setup_times_by(rows, by).items()}
+        styles = [_STYLES[number % len(_STYLES)] for number in range(len(lines))]
+    else:
+        by_path = setup_times_by_path(rows)
+        lines = {path.value: times for path, times in by_path.items()}
+        styles = [(COLOURS[path], LINE_STYLES[path]) for path in by_path]
+    for (name, times), style in zip(lines.items(), styles, strict=True):
+        _draw_ecdf(axes, name, times, *style)
+    if lines:
+        _label_log_seconds(axes)
+        figure.legend(loc="outside lower center", fontsize=8, frameon=False)
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("set-up time, from dialling to both sides' selected pair (log scale)")
     axes.set_ylabel("share of calls")
     axes.set_title(title)
     axes.grid(visible=True, alpha=0.3)
-    if by_path:
-        axes.legend(loc="lower right")
+    return figure
+
+
+def plot_relay_shares(shares: Mapping[str, Share], *, title: str) -> Figure:
+    """Return the share of connected calls on the relay, a line for each group, with Wilson's 95 % interval.
+
+    Args:
+        shares: by what the line is called, the first on top.
+        title: of the figure.
+    """
+    figure, axes = _figure(8.0, 1.4 + 0.32 * max(len(shares), 1))
+    for place, share in enumerate(shares.values()):
+        low, high = share.interval
+        axes.plot([low, high], [place, place], color=COLOURS[PathClass.RELAY], linewidth=5, alpha=0.6)
+        axes.plot([share.value], [place], marker="o", color="black", markersize=5)
+        axes.annotate(f"{share.relayed} of {share.n}", (1.03, place), va="center", fontsize=8)
+    axes.set_yticks(range(len(shares)), list(shares))
+    axes.set_ylim(max(len(shares), 1) - 0.5, -0.5)
+    axes.set_xlim(0, 1.18)
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+    axes.set_xlabel("share of connected calls on the relay, with Wilson's 95 % interval")
+    axes.set_title(title)
+    axes.grid(visible=True, axis="x", alpha=0.3)
     return figure
 
 
@@ -111,36 +145,35 @@ def _label_log_seconds(axes: Axes) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _draw_ecdf(axes: Axes, path: PathClass, times: Sequence[float]) -> None:
-    marks = {percentile: _nearest_rank(times, percentile) for percentile in PERCENTILES}
+def _draw_ecdf(axes: Axes, name: str, times: Sequence[float], colour: str, line_style: str) -> None:
+    marks = percentiles_of(times)
     words = "  ".join(f"p{percentile} {format_duration(time)}" for percentile, time in marks.items())
     axes.step(
         [times[0], *times],
         [number / len(times) for number in range(len(times) + 1)],
         where="post",
-        color=COLOURS[path],
-        linestyle=LINE_STYLES[path],
+        color=colour,
+        linestyle=line_style,
         linewidth=2,
-        label=f"{path.value}: n={len(times)}  {words}",
+        label=f"{name}: n={len(times)}  {words}",
     )
     shares = [percentile / 100 for percentile in marks]
-    axes.plot(list(marks.values()), shares, linestyle="none", marker="o", color=COLOURS[path])
+    for time, share, shape in zip(marks.values(), shares, "os^", strict=True):
+        axes.plot([time], [share], linestyle="none", marker=shape, color=colour)
 
 
-def _nearest_rank(times: Sequence[float], percentile: int) -> float:
-    """Return a percentile of sorted values as one of them (nearest rank)."""
-    return times[max(0, -(-percentile * len(times) // 100) - 1)]
-
-
-def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write ``name.svg`` and ``name.png``; equal figures give equal bytes. Return the paths."""
+def save_figure(
+    figure: Figure, folder: Path, name: str, *, endings: Sequence[str] = (".svg", ".png")
+) -> list[Path]:
+    """Write the figure once an ending, as a vector or pixels; the same figure gives the same bytes."""
     import matplotlib as mpl  # noqa: PLC0415 - half a second that other commands should not pay
 
-    paths = [folder / f"{name}.svg", folder / f"{name}.png"]
+    paths = [folder / f"{name}{ending}" for ending in endings]
     # The salt replaces random ids in the SVG; date and software version would differ between equal runs.
     with mpl.rc_context({"svg.hashsalt": "callpath", "svg.fonttype": "none"}):
-        figure.savefig(paths[0], metadata={"Date": None}, bbox_inches="tight")
-        figure.savefig(paths[1], metadata={"Software": None}, dpi=120, bbox_inches="tight")
+        for path in paths:
+            date = {"Date": None} if path.suffix == ".svg" else {"Software": None}
+            figure.savefig(path, metadata=date, dpi=120, bbox_inches="tight")
     return paths
 
 

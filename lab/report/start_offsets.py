@@ -33,6 +33,8 @@ The selected path is another matter:
 - The first check of the side that starts earlier meets a filter that the other side has not opened yet, and
   is dropped. It is repeated after 500 ms. A check that comes in meanwhile does not hasten it: RFC 8445
   §7.3.1.4 has an agent cancel the running transaction and check again at once; aioice waits.
+- That takes a difference of at least the time that a packet needs from one box to the other, 24 ms here:
+  sides that start closer to each other have both sent before anything arrives.
 - Meanwhile pairs with a relayed candidate succeed, and one is selected. Behind an address-dependent filter
   (adf) that happens sooner than behind a stricter one: STUN and TURN share an address here, so the filter is
   open to the relay from the start. That is why a cell with `adf` can show `R*` beside one with `apdf` that

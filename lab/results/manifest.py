@@ -9,14 +9,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import lab
 from lab.spec.trial import Trial
 from nat_models import NatModel
 
-MANIFEST_SCHEMA: Final = 1
+MANIFEST_SCHEMA: Final = 2
 _LIBRARIES: Final = ("aioice", "simpy", "matplotlib", "pandas", "mininet", "pydantic")
+
+
+class ProbedBox(NamedTuple):
+    """A NAT model, what a probe found of it, and the NAT plane that carries it out: none in virtual time."""
+
+    model: NatModel
+    found: Mapping[str, str]
+    plane: str = ""
 
 
 def plan_hash(trials: Sequence[Trial]) -> str:
@@ -33,13 +41,30 @@ def make_manifest(
     trials: Sequence[Trial],
     started: datetime,
     argv: Sequence[str],
-    boxes: Sequence[tuple[NatModel, Mapping[str, str]]],
+    boxes: Sequence[ProbedBox],
+    world: str = "sim",
+    programs: Mapping[str, str] | None = None,
+    asked: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, Mapping[str, str]] | None = None,
 ) -> dict[str, Any]:
-    """Return the manifest of a run. ``boxes`` are the NAT models with what a probe found of each."""
+    """Return the manifest of a run.
+
+    Args:
+        scenario: the file as it was named.
+        trials: all of them, in the order of the plan.
+        started: when, with its time zone.
+        argv: the command line.
+        boxes: the NAT models, each probed.
+        world: where it runs.
+        programs: the versions of programs that are not the lab's and take part.
+        asked: the rest of the plan (:func:`lab.run.plan_record.plan_record`); without it a run that was cut
+            short cannot be resumed.
+        inputs: the copies of files that the directory keeps, by kind.
+    """
     return {
         "schema": MANIFEST_SCHEMA,
         "callpath": lab.__version__,
-        "world": "sim",
+        "world": world,
         "started": started.isoformat(),
         "argv": list(argv),
         "python": sys.version.split()[0],
@@ -48,7 +73,17 @@ def make_manifest(
         "scenario": scenario,
         "seed": trials[0].run_seed,
         "plan": plan_hash(trials),
-        "nat_boxes": [{"model": _plain(asdict(model)), "probed": dict(found)} for model, found in boxes],
+        "programs": dict(programs or {}),
+        **(asked or {}),
+        "inputs": {kind: dict(record) for kind, record in (inputs or {}).items()},
+        "nat_boxes": [
+            {
+                "model": _plain(asdict(box.model)),
+                "probed": dict(box.found),
+                **({"plane": box.plane} if box.plane else {}),
+            }
+            for box in boxes
+        ],
         "trials": [
             {
                 "key": trial.key,

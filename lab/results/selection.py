@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from lab.errors import Problem, UsageError, did_you_mean
 from lab.results.stored_run import StoredRun, StoredTrial
+from lab.spec.assignment import format_value, split_values
 from lab.spec.event import JsonValue
 
-_BETWEEN: Final = re.compile(r",(?![^{]*\})")
-"""A comma outside braces: ``alice_nat=symmetric{filter_scope: per-endpoint, lifetimes.udp: 30s}`` is one."""
 _KEY: Final = re.compile(r"[0-9a-f]{2,12}")
 
 
@@ -96,7 +94,7 @@ def choose_cell(run: StoredRun, text: str) -> StoredTrial:
 
 
 def _assignments(text: str) -> dict[str, str]:
-    pairs = [part.partition("=") for part in _BETWEEN.split(text)]
+    pairs = [part.partition("=") for part in split_values(text)]
     wrong = [
         Problem(f"{name}{equals}{value}", "not NAME=VALUE", "a cell such as alice_nat=symmetric,bob_nat=cgn")
         for name, equals, value in pairs
@@ -111,7 +109,7 @@ def _values(run: StoredRun) -> Mapping[str, Sequence[str]]:
     found: dict[str, dict[str, None]] = {}
     for trial in run.trials:
         for name, value in trial.cell.items():
-            found.setdefault(name, {})[_as_text(value)] = None
+            found.setdefault(name, {})[format_value(value)] = None
     return {name: list(values) for name, values in found.items()}
 
 
@@ -125,9 +123,5 @@ def _unknown(name: str, value: str, values: Mapping[str, Sequence[str]]) -> Prob
     return None
 
 
-def _as_text(value: JsonValue) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
 def _is(value: JsonValue, text: str) -> bool:
-    return _as_text(value) == text
+    return text in {value if isinstance(value, str) else None, format_value(value)}

@@ -6,34 +6,38 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
-from lab.errors import UsageError, did_you_mean
+from lab.errors import Problem, UsageError, did_you_mean
 from lab.protocols.turn_server import PermissionKey, PermissionRefresh, RelayConfig
 from lab.roles.certificates import lab_authority
 from lab.roles.context import RoleContext
 from lab.roles.dns_server import DnsServer, DnsServerConfig
-from lab.roles.endpoint import Endpoint, EndpointConfig, TurnServers
+from lab.roles.endpoint import Endpoint, EndpointConfig
 from lab.roles.network_zone import zone_of
 from lab.roles.relay import Relay, RelayRoleConfig
 from lab.roles.rendezvous import Rendezvous, RendezvousConfig
+from lab.roles.servers import (
+    PASSWORD,
+    USERNAME,
+    regions_of,
+    rendezvous_of,
+    stun_of,
+    turn_of,
+)
 from lab.spec.network import Network, Node
 from lab.spec.roles import (
+    COTURN,
     DNS,
     ENDPOINT,
     RELAY,
     RENDEZVOUS,
+    SIP_PROXY,
     STUN,
     STUN_PORT,
     TURN_TCP_PORT,
     TURN_TLS_PORT,
-    first_address,
-    name_servers_of,
     public_name,
 )
 from lab.units import parse_duration
-from nat_models.packet import TransportAddress
-
-USERNAME: Final = "callpath"
-PASSWORD: Final = "callpath-password"  # noqa: S105 - the lab's own relay, in the lab's own network
 
 
 class Role(Protocol):
@@ -56,8 +60,10 @@ def make_role(node: Node, network: Network, context: RoleContext) -> Role:
     """Return the program for ``node``.
 
     Raises:
-        UsageError: no program has that role's name.
+        UsageError: no program has that role's name; or another than the lab's own is to run there.
     """
+    if node.program is not None:
+        raise UsageError(program_refusal(node))
     maker = _MAKERS.get(node.role)
     if maker is None:
         raise UsageError(f"{node.name}: no role {node.role!r}; {did_you_mean(node.role, _MAKERS)}")
@@ -65,43 +71,17 @@ def make_role(node: Node, network: Network, context: RoleContext) -> Role:
 
 
 def _endpoint(node: Node, network: Network, context: RoleContext) -> Role:
-    rendezvous = _chosen(node, network, RENDEZVOUS)
+    rendezvous = rendezvous_of(node, network)
     if rendezvous is None:
         raise UsageError(f"{network.name} has endpoints but no node with role {RENDEZVOUS!r}")
-    relay = _chosen(node, network, RELAY)
-    stun = _chosen(node, network, STUN) or relay
-    turn = None
-    if relay is not None:
-        addresses = _turn_addresses(_host_of(relay, node, network))
-        turn = TurnServers(addresses=addresses, username=USERNAME, password=PASSWORD)
     config = EndpointConfig(
         name=node.name,
-        rendezvous=(_host_of(rendezvous, node, network), RendezvousConfig().port),
-        stun=(_host_of(stun, node, network), STUN_PORT) if stun else None,
-        turn=turn,
+        rendezvous=rendezvous,
+        stun=stun_of(node, network),
+        turn=turn_of(node, network),
+        regions=regions_of(node, network),
     )
     return Endpoint(config, context)
-
-
-def _host_of(server: Node, node: Node, network: Network) -> str:
-    """Return how a node is told of a server: by name where it resolves names by DNS, else by address."""
-    name = public_name(server.name)
-    return name if name in network.dns and name_servers_of(node, network) else first_address(server)
-
-
-def _chosen(node: Node, network: Network, role: str) -> Node | None:
-    """Return the server of a role that an endpoint names in its options, else the first there is."""
-    servers = network.by_role.get(role, {})
-    name = node.options.get(role)
-    if name is None:
-        return next(iter(servers.values()), None)
-    if name not in servers:
-        raise UsageError(f"{node.name}: no {role} {name!r}; {did_you_mean(str(name), servers)}")
-    return servers[str(name)]
-
-
-def _turn_addresses(host: str) -> Mapping[str, TransportAddress]:
-    return {"udp": (host, STUN_PORT), "tcp": (host, TURN_TCP_PORT), "tls": (host, TURN_TLS_PORT)}
 
 
 def _rendezvous(_node: Node, _network: Network, context: RoleContext) -> Role:
@@ -110,6 +90,8 @@ def _rendezvous(_node: Node, _network: Network, context: RoleContext) -> Role:
 
 def _relay(node: Node, network: Network, context: RoleContext) -> Role:
     options = node.options
+    if options.get("program") == COTURN:
+        raise UsageError(coturn_refusal(node))
     names = [public_name(node.name)] if DNS in network.by_role else []
     server = RelayConfig(
         addresses=tuple(context.addresses),
@@ -124,6 +106,47 @@ def _relay(node: Node, network: Network, context: RoleContext) -> Role:
         tls=lambda: lab_authority().server_context([*server.addresses, *names]),
     )
     return Relay(config, context)
+
+
+def coturn_refusal(node: Node) -> Problem:
+    """Return why a relay cannot be coturn outside the kernel world."""
+    found = "coturn is a program of the kernel's sockets and clock: it cannot run in virtual time"
+    return Problem(node.name, found, suggestion="run it with --world emu, or --relay lab")
+
+
+def sip_proxy_refusal(node: Node) -> Problem:
+    """Return why there is no SIP proxy outside the kernel world."""
+    found = "a SIP proxy is Kamailio, a program of the kernel's sockets and clock: not in virtual time"
+    return Problem(node.name, found, suggestion="run it with --world emu")
+
+
+def require_sip_gateways(network: Network, *, on_kernel_plane: bool) -> None:
+    """Make sure that boxes with a SIP gateway are the kernel's own.
+
+    Raises:
+        UsageError: they are not.
+    """
+    found = "a SIP gateway (sip_alg) is the kernel's own: no model has one"
+    problems = [
+        Problem(node.name, found, suggestion="use --world emu with --nat-plane auto or kernel")
+        for node in network.nodes.values()
+        if node.options.get("sip_alg")
+    ]
+    if problems and not on_kernel_plane:
+        raise UsageError(*problems)
+
+
+def _sip_proxy(node: Node, _network: Network, _context: RoleContext) -> Role:
+    raise UsageError(sip_proxy_refusal(node))
+
+
+def program_refusal(node: Node) -> Problem:
+    """Return why an external program cannot play a node's part outside the kernel world."""
+    found = (
+        f"{node.program_name} is a program of the kernel's sockets and clock: it cannot run in virtual time"
+    )
+    suggestion = f"run it with --world emu, or with the lab's own program: --program {node.name}=lab"
+    return Problem(node.name, found, suggestion=suggestion)
 
 
 def _stun(_node: Node, _network: Network, context: RoleContext) -> Role:
@@ -142,5 +165,6 @@ _MAKERS: Final[Mapping[str, Callable[[Node, Network, RoleContext], Role]]] = {
     RELAY: _relay,
     STUN: _stun,
     RENDEZVOUS: _rendezvous,
+    SIP_PROXY: _sip_proxy,
     DNS: _dns,
 }

@@ -11,8 +11,10 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import ipaddress
+import os
 import ssl
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography import x509
@@ -61,16 +63,30 @@ class _ServerContext(FixedSizeContext):
         self.pem = None
 
 
-class CertificateAuthority:
-    """A certificate authority whose private key never leaves the process."""
+KEY_VARIABLE: Final = "CALLPATH_AUTHORITY_KEY"
+"""In the environment of a lab's program that shares the run's authority and was not forked from where it was
+made: the file of its private key."""
 
-    def __init__(self) -> None:
+
+class CertificateAuthority:
+    """A certificate authority.
+
+    Args:
+        key: its private key as PEM; empty: it makes one when first needed.
+    """
+
+    def __init__(self, key: bytes = b"") -> None:
+        self._given_key = key
         self._name = _name("Callpath lab authority")
         self._last_serial = _AUTHORITY_SERIAL
         self._contexts: dict[tuple[str, ...], ssl.SSLContext] = {}
 
     @functools.cached_property
     def _key(self) -> rsa.RSAPrivateKey:
+        if self._given_key:
+            loaded = serialization.load_pem_private_key(self._given_key, password=None)
+            assert isinstance(loaded, rsa.RSAPrivateKey), "an authority's key is one of this module's"
+            return loaded
         return rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
 
     @functools.cached_property
@@ -80,6 +96,11 @@ class CertificateAuthority:
     @functools.cached_property
     def _certificate(self) -> x509.Certificate:
         return self._make_own()
+
+    @property
+    def key_pem(self) -> bytes:
+        """Its private key, for a program of the lab's own that is to be the same authority."""
+        return _as_pem(self._key)
 
     @property
     def certificate_pem(self) -> bytes:
@@ -105,11 +126,12 @@ class CertificateAuthority:
 
     def server_pem(self, names: Iterable[str]) -> bytes:
         """Return private key and certificate chain for these names, for a server in another process."""
-        key = self._server_key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
         certificate = self._issue(tuple(sorted(set(names))))
-        return key + certificate.public_bytes(serialization.Encoding.PEM) + self.certificate_pem
+        return (
+            _as_pem(self._server_key)
+            + certificate.public_bytes(serialization.Encoding.PEM)
+            + self.certificate_pem
+        )
 
     def _make_server_context(self, names: tuple[str, ...]) -> ssl.SSLContext:
         _subject_names(names)
@@ -166,13 +188,19 @@ class CertificateAuthority:
 @functools.cache
 def lab_authority() -> CertificateAuthority:
     """Return this process's authority; the first client has it make two RSA keys: a tenth of a second."""
-    return CertificateAuthority()
+    place = os.environ.get(KEY_VARIABLE)
+    return CertificateAuthority(Path(place).read_bytes() if place else b"")
 
 
 @functools.cache
 def lab_client_context() -> ssl.SSLContext:
     """Return this process's context for clients that trust the lab's authority."""
     return lab_authority().client_context()
+
+
+def _as_pem(key: rsa.RSAPrivateKey) -> bytes:
+    form, nobody = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, form, nobody)
 
 
 def _name(common: str) -> x509.Name:

@@ -16,12 +16,19 @@ from lab.errors import WireFormatError
 from lab.protocols.behaviour_discovery import (
     Answer,
     Corner,
+    DiscoveryIncomplete,
     DiscoveryPlan,
     Findings,
+    Ground,
+    LifetimePlan,
+    LifetimeSearch,
+    Observed,
     ProbeSocket,
     compare,
     discover,
     lifetime_plan,
+    probe_refresh,
+    search_lifetime,
 )
 from lab.protocols.stun import (
     Attribute,
@@ -32,6 +39,7 @@ from lab.protocols.stun import (
     parse_message_untrusted,
 )
 from lab.roles.context import RoleContext
+from nat_models.model import Refresh
 from nat_models.packet import TransportAddress
 
 __all__ = ["Prober", "ProberConfig", "compare", "lifetime_plan"]
@@ -67,6 +75,34 @@ class Prober:
         """Probe once; the result is in ``findings``."""
         self.findings = await self.probe()
 
+    async def search_lifetime(self, findings: Findings, search: LifetimeSearch) -> tuple[float, float]:
+        """Return (longest idle time survived, shortest not survived) of mappings behind what was found.
+
+        Raises:
+            DiscoveryIncomplete: the server stopped answering, or has no second address.
+        """
+        if findings.other is None:
+            raise DiscoveryIncomplete("without a second address of the server lifetimes cannot be searched")
+        host = _Host(self._config, self._context)
+        try:
+            return await search_lifetime(Ground(host, findings.server, findings.other), search)
+        finally:
+            host.close()
+
+    async def probe_refresh(self, findings: Findings, plan: LifetimePlan) -> Observed[Refresh]:
+        """Return which packets keep a mapping alive, given how long one lives.
+
+        Raises:
+            DiscoveryIncomplete: the server stopped answering, or has no second address.
+        """
+        if findings.other is None:
+            raise DiscoveryIncomplete("without a second address of the server refreshes cannot be seen")
+        host = _Host(self._config, self._context)
+        try:
+            return await probe_refresh(Ground(host, findings.server, findings.other), plan)
+        finally:
+            host.close()
+
     async def probe(self) -> Findings:
         """Return what lies between this host and the server.
 
@@ -97,6 +133,9 @@ class _Host:
         await loop.create_datagram_endpoint(lambda: socket, local_addr=(self._address, port))
         self._sockets.append(socket)
         return socket
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

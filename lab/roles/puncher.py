@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -320,7 +320,14 @@ class _Punch:
                 question.set_result(mapped)
             return
         if self._checks.get(message.transaction_id) == (leg, source) and message.verify(self._peer[1]):
-            self.reached.add((self.own.get(mapped, "prflx"), self.theirs.get(source, "prflx")))
+            self.reached.add((_type_of(mapped, self.own), _type_of(source, self.theirs)))
+
+
+def _type_of(address: TransportAddress, candidates: Mapping[TransportAddress, str]) -> str:
+    """Return the type of an address: a relay's is known by its IP, whatever port a box made of its own."""
+    known = candidates.get(address)
+    relays = {candidate[0] for candidate, type_ in candidates.items() if type_ == "relay"}
+    return known or ("relay" if address[0] in relays else "prflx")
 
 
 def _family(address: TransportAddress) -> int:

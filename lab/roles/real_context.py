@@ -31,7 +31,7 @@ class RealRoleContext:
         **data: JsonValue,
     ) -> None:
         """Record an event now, on this node."""
-        self.events.append(
+        self.record(
             Event(
                 time=asyncio.get_running_loop().time(),
                 type=type_,
@@ -43,6 +43,10 @@ class RealRoleContext:
                 data=data,
             )
         )
+
+    def record(self, event: Event) -> None:
+        """Keep an event; a subclass may tell it elsewhere."""
+        self.events.append(event)
 
     def random(self, purpose: str) -> random.Random:
         """Return this node's seeded generator for one purpose; the same one each time."""

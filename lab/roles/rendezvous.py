@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from lab.errors import WireFormatError
-from lab.protocols.signalling import MAX_LINE_BYTES, Signal, encode_signal, parse_signal_untrusted
+from lab.protocols.signalling import (
+    MAX_LINE_BYTES,
+    PASSED_ON,
+    Signal,
+    encode_signal,
+    parse_signal_untrusted,
+)
 from lab.roles.context import RoleContext
 
 BACKLOG: Final = 4096
@@ -22,15 +28,24 @@ class RendezvousConfig:
 
 
 class Rendezvous:
-    """One server, any number of endpoints; a name registered again moves to the newer connection."""
+    """One server, any number of endpoints. ``ready`` is set once every address is listened on.
+
+    A registration is acknowledged, as in SIP (RFC 3261 §10.3): who sent it cannot know otherwise that calls
+    reach it. A name registered again moves to the newer connection.
+    """
 
     def __init__(self, config: RendezvousConfig, context: RoleContext) -> None:
         self._config = config
         self._context = context
         self._writers: dict[str, asyncio.StreamWriter] = {}
+        self.ready = asyncio.Event()
 
     async def run(self) -> None:
-        """Serve until cancelled."""
+        """Serve until cancelled.
+
+        Raises:
+            OSError: an address or port cannot be listened on.
+        """
         server = await asyncio.start_server(
             self._serve,
             list(self._context.addresses),
@@ -38,6 +53,7 @@ class Rendezvous:
             limit=MAX_LINE_BYTES,
             backlog=BACKLOG,
         )
+        self.ready.set()
         async with server:
             await server.serve_forever()
 
@@ -49,8 +65,11 @@ class Rendezvous:
                 if signal.kind == "register":
                     name = signal.sender
                     self._writers[name] = writer
-                else:
+                    writer.write(encode_signal(Signal(kind="registered", sender="", to=name)))
+                elif signal.kind in PASSED_ON:
                     self._pass_on(signal, writer)
+                else:  # for the rendezvous to say, and for nobody else
+                    return
         except (WireFormatError, ValueError, OSError):
             pass  # a peer that talks nonsense, or vanished, loses its connection; the others keep theirs
         finally:

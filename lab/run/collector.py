@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lab.measure.verdict import TrialSamples, Verdict, judge_run
 from lab.results.table import rows_of
 from lab.run.plan import Plan
 from lab.run.pool import run_trials
-from lab.run.possible import possible_reach
+from lab.run.possible import possible_paths
 from lab.run.trial import TrialResult
+from lab.spec.assignment import format_cell
 
 
 class Collector:
@@ -21,6 +23,8 @@ class Collector:
         self._samples: dict[int, TrialSamples] = {}
         self.invalid: list[str] = []
         """One line a trial that must not be judged: which, and why."""
+        self.repeated: list[str] = []
+        """One line a trial that the machine has stalled before it was run as it is: which, and how."""
         self.done = 0
 
     def add(self, position: int, result: TrialResult) -> None:
@@ -28,11 +32,15 @@ class Collector:
         rows = self._rows[position] = rows_of(result.trial, result.calls, result.invalid)
         for row in rows:
             if row.get("callee"):
-                row["possible"] = possible_reach(result.trial, row["caller"], row["callee"]).value
+                possible = possible_paths(result.trial, row["caller"], row["callee"])
+                row["possible"], row["possible_pairs"] = possible.reach.value, " ".join(possible.pairs)
         self._samples[position] = self._samples_of(result)
         self.done += 1
+        trial = " ".join(filter(None, (result.trial.key, format_cell(result.trial.cell))))
         if result.invalid:
-            self.invalid.append(f"{result.trial.key} {dict(result.trial.cell)}: {result.invalid}")
+            self.invalid.append(f"{trial}: {result.invalid}")
+        if result.repeated:
+            self.repeated.append(f"{trial}: {' | '.join(result.repeated)}")
 
     def _samples_of(self, result: TrialResult) -> TrialSamples:
         plan, values = self._plan, result.trial.cell
@@ -41,12 +49,18 @@ class Collector:
             drawn={n: v for n, v in values.items() if n in plan.population},
             samples=result.samples,
             invalid=result.invalid,
+            seconds=result.seconds,
         )
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """All rows so far, in the plan's order, with the predicted reach as ``possible`` beside the path."""
+        """All rows so far, in the plan's order, with what was predicted beside the path."""
         return [row for rows in self._rows for row in rows]
+
+    @property
+    def samples(self) -> Mapping[int, TrialSamples]:
+        """The samples of the trials so far, by their position in the plan."""
+        return self._samples
 
     def verdicts(self) -> list[Verdict]:
         """Return the verdicts on the plan's expectations, from the trials so far."""

@@ -10,21 +10,24 @@
         await lab.call("alice", "bob")
 
 Names in ``VARY`` that the topology has as parameters go to it; the others are read by ``lab.parameters``.
+``PROGRAMS = {"alice": "chromium"}`` has the words of a YAML file's ``programs``.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
 from lab.errors import Problem, UsageError
-from lab.run.outline import Outline, Scenario
+from lab.run.outline import NO_REPETITION, NO_VALUE, REPEAT, Outline, Scenario
 from lab.run.settings import check_parameter_names, check_settings
 from lab.spec.event import JsonValue
 from lab.spec.find import open_topology
+from lab.spec.program_words import read_programs
 from lab.spec.topology_file import display_path
 from lab.spec.trial import DEFAULT_DEADLINE, DEFAULT_EVENT_BUDGET
 from lab.units import parse_duration
@@ -60,15 +63,39 @@ def scripted_outline(path: Path) -> Outline:
         deadline=parse_duration(getattr(module, "DEADLINE", f"{DEFAULT_DEADLINE}s"), f"{path}: DEADLINE"),
         event_budget=int(getattr(module, "EVENT_BUDGET", DEFAULT_EVENT_BUDGET)),
         matrix=getattr(module, "MATRIX", None),
-    )
+        empty=_empty(vary, display_path(path)),
+        programs=read_programs(
+            getattr(module, "PROGRAMS", {}), directory=path.resolve().parent,
+            where=f"{display_path(path)}: PROGRAMS",
+        ),
+    )  # fmt: skip
+
+
+def _empty(vary: Mapping[str, Sequence[JsonValue]], where: str) -> dict[str, Problem]:
+    found, expected = NO_VALUE
+    empty = {
+        name: Problem(f"{where}: VARY", f"{name!r} {found}", expected)
+        for name, values in vary.items()
+        if not values
+    }
+    return empty | {REPEAT: Problem(f"{where}: REPEAT", *NO_REPETITION)}
 
 
 def _constants(module: ModuleType) -> dict[str, Sequence[JsonValue]]:
     return {name: [value] for name, value in getattr(module, "PARAMETERS", {}).items()}
 
 
+class _WithoutBytecode(SourceFileLoader):
+    """Leaves nothing beside an author's file, or beside the copy of it that a run keeps."""
+
+    def set_data(self, path: str, data: object, *, _mode: int = 0o666) -> None:
+        """Write no bytecode."""
+
+
 def _load_module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"callpath_scenario_{path.stem}", path)
+    name = f"callpath_scenario_{path.stem}"
+    loader = _WithoutBytecode(name, str(path.resolve()))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     if spec is None or spec.loader is None:
         raise UsageError(Problem(str(path), "not a Python file", "a scripted scenario (.py)"))
     module = importlib.util.module_from_spec(spec)
@@ -86,9 +113,9 @@ def _load_module(path: Path) -> ModuleType:
     return module
 
 
-def problem_in_file(path: Path, error: BaseException) -> Problem:
-    """Return what an author's file raised as a problem at the line of that file."""
-    place, own = display_path(path), str(path.resolve())
+def problem_in_file(path: Path, error: BaseException, copy: Path | None = None) -> Problem:
+    """Return what an author's file raised as a problem at the line of that file; ``copy`` is what was run."""
+    place, own = display_path(path), str((copy or path).resolve())
     if isinstance(error, SyntaxError):
         line = f":{error.lineno}" if error.lineno else ""  # none for a file that is no text at all
         return Problem(f"{place}{line}", ": ".join(filter(None, [error.msg, (error.text or "").strip()])))

@@ -39,6 +39,10 @@ _SETTINGS: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
         _is_lists_by_name,
         'lists of different values by name, such as {"alice_nat": ["full-cone", "symmetric"]}',
     ),
+    "PROGRAMS": (
+        _is_by_name,
+        'programs by node or role, such as {"alice": "chromium"}',
+    ),
     "REPEAT": (_is_count, "a whole number"),
     "DEADLINE": (lambda value: isinstance(value, str), 'a duration with its unit, such as "2h"'),
     "EVENT_BUDGET": (_is_count, "a whole number"),

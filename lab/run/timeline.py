@@ -7,13 +7,14 @@ the file has them. So an impairment at ``0s`` is there before a call at ``0s``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 from lab.handle import Lab
 from lab.run.outline import Scenario
-from lab.spec.scenario import CallPlan, Flap, ScenarioSpec, Step
-from lab.spec.scenario_checks import call_names
+from lab.spec.scenario import CallPlan, ScenarioSpec
+from lab.spec.scenario_timeline import Flap, Step
+from lab.spec.timeline_checks import call_names
 
 Do = Callable[[Lab], Awaitable[None]]
 
@@ -44,7 +45,7 @@ def play(spec: ScenarioSpec) -> Scenario:
         start, begun = lab.now, []
         for item in items:
             if (wait := start + item.at - lab.now) > 0:
-                await lab.sleep(wait)
+                await asyncio.sleep(wait)
             begun.append(asyncio.ensure_future(item.do(lab)))
             await asyncio.sleep(0)  # a step takes effect before what follows it at the same time
         for task in begun:
@@ -59,12 +60,12 @@ def _calling(name: str, plan: CallPlan, *, hang_up: bool) -> Do:
             plan.caller,
             plan.callee,
             name=name,
-            start_offset=plan.start_offset,
+            start_offset=f"{plan.start_offset}s",
             policy=plan.policy.to_command(),
             callee_policy=plan.callee_policy.to_command() if plan.callee_policy else None,
             media=plan.media.to_command(),
-            hold=plan.hold,
-            timeout=plan.timeout,
+            hold=f"{plan.hold}s",
+            timeout=f"{plan.timeout}s",
         )
         if hang_up and record.connected:
             await lab.hang_up(name)
@@ -98,20 +99,38 @@ def _healing(flap: Flap) -> Do:
 
 
 def _doing(step: Step) -> Do:
+    action, settings = step.action
+    begin = _ACTIONS[action]
+
     async def do(lab: Lab) -> None:
-        if step.set_ is not None:
-            lab.impair(step.set_.link, **step.set_.options)
-        elif step.reset is not None:
-            lab.reset(step.reset.link)
-        elif step.cut is not None:
-            lab.cut(step.cut.link)
-        elif step.heal is not None:
-            lab.heal(step.heal.link)
-        elif step.reboot is not None:
-            lab.reboot_nat(step.reboot.nat)
-        elif step.hang_up is not None:
-            await lab.hang_up(step.hang_up.call)
-        elif step.send_media is not None and lab.record(step.send_media.call).connected:
-            await lab.send_media(step.send_media.call, step.send_media.to_command())
+        doing = begin(lab, settings)
+        if doing is not None:
+            await doing
 
     return do
+
+
+def _send_media(lab: Lab, settings: Any) -> Awaitable[object] | None:
+    """Send where there is a call to send on."""
+    return (
+        lab.send_media(settings.call, settings.to_command()) if lab.record(settings.call).connected else None
+    )
+
+
+_ACTIONS: Final[Mapping[str, Callable[[Lab, Any], Awaitable[object] | None]]] = {
+    "set": lambda lab, to: lab.impair(to.link, **to.options),
+    "reset": lambda lab, to: lab.reset(to.link),
+    "cut": lambda lab, to: lab.cut(to.link),
+    "heal": lambda lab, to: lab.heal(to.link),
+    "drop": lambda lab, to: lab.drop(to.link, **to.options),
+    "reboot": lambda lab, to: lab.reboot_nat(to.nat),
+    "flush": lambda lab, to: lab.flush_nat(to.nat),
+    "kill": lambda lab, to: lab.kill(to.node),
+    "restart": lambda lab, to: lab.restart(to.node),
+    "pause": lambda lab, to: lab.pause(to.node),
+    "resume": lambda lab, to: lab.resume(to.node),
+    "move": lambda lab, to: lab.move(to.endpoint, to.to, gap=f"{to.gap}s"),
+    "send_media": _send_media,
+    "hang_up": lambda lab, to: lab.hang_up(to.call),
+}
+"""What each action of a timeline asks of the handle; what takes time is awaited. A flap is cuts and heals."""

@@ -18,6 +18,7 @@ import weakref
 from asyncio import events
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextvars import copy_context
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +26,7 @@ from lab.errors import TrialInvalid
 from lab.sim.current import host_of
 from lab.sim.handles import VirtualHandle, VirtualTimer
 from lab.sim.host_calls import HostCalls
+from lab.sim.process import ProcessState, SimProcess, process_of
 
 if TYPE_CHECKING:
     from lab.sim.host import SimHost
@@ -39,6 +41,8 @@ _COMPACT_ABOVE = 512
 
 _FORGET_ABOVE = 4096
 """Tasks beyond which the dead ones are struck off the list, and then whenever it has doubled."""
+
+_new = object.__new__
 
 
 class DeadlineExceeded(TrialInvalid):
@@ -60,6 +64,11 @@ class SerialTask(asyncio.Task[T]):
 
     _serial: int
     _host: SimHost | None
+
+    @property
+    def host(self) -> SimHost | None:
+        """The host that it is a program of, None for the scenario's own."""
+        return self._host
 
     @property
     def host_name(self) -> str:
@@ -100,12 +109,16 @@ class VirtualLoop(HostCalls):
         self._serial = 0
         self._object_serial = 0
         self._cancelled_timers = 0
+        self._stopped = 0
+        """How many processes are paused or dead."""
         self._tasks: list[weakref.ref[SerialTask[Any]]] = []
         """Every task of this loop: asyncio's own set has those of loops of earlier trials, too."""
         self._tasks_limit = _FORGET_ABOVE
         self._running = False
         self._stopping = False
         self._closed = False
+        self.is_done = False
+        """Whether the loop was closed and no task is unfinished; one whose process is dead is."""
         self._exception_handler: Callable[[Any, dict[str, Any]], object] | None = None
         self.unhandled: list[dict[str, Any]] = []
         """Contexts of exceptions nobody awaited; the trial reports them as ``role.failed``."""
@@ -131,7 +144,14 @@ class VirtualLoop(HostCalls):
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         """Schedule ``callback`` for this instant, after what is ready already."""
-        handle = VirtualHandle(callback, args, self, context)
+        handle = _new(VirtualHandle)
+        handle._context = copy_context() if context is None else context  # noqa: SLF001 - here and below: ours
+        handle._loop = self  # noqa: SLF001
+        handle._callback = callback  # noqa: SLF001
+        handle._args = args  # noqa: SLF001
+        handle._cancelled = False  # noqa: SLF001
+        if self._stopped and self._hold(handle):
+            return handle
         self._ready.append(handle)
         return handle
 
@@ -162,7 +182,14 @@ class VirtualLoop(HostCalls):
         args: tuple[Any, ...],
         context: contextvars.Context | None,
     ) -> VirtualTimer:
-        timer = VirtualTimer(when, callback, args, self, context)
+        timer = _new(VirtualTimer)
+        timer._context = copy_context() if context is None else context  # noqa: SLF001 - here and below: ours
+        timer._loop = self  # noqa: SLF001
+        timer._callback = callback  # noqa: SLF001
+        timer._args = args  # noqa: SLF001
+        timer._cancelled = False  # noqa: SLF001
+        timer._when = when  # noqa: SLF001
+        timer._scheduled = True  # noqa: SLF001
         self._serial = serial = self._serial + 1
         heappush(self._heap, (max(when, self.now), serial, None, timer))
         return timer
@@ -178,6 +205,56 @@ class VirtualLoop(HostCalls):
             ]
             heapify(self._heap)
             self._cancelled_timers = 0
+
+    # Processes
+
+    def stop_process(self, process: SimProcess, state: ProcessState) -> None:
+        """Take off the clock what a process would do; it is held, or dropped where the process is dead."""
+        if not process.is_stopped:
+            self._stopped += 1
+        process.enter(state)
+        ready = list(self._ready)
+        self._ready.clear()
+        self._ready.extend(handle for handle in ready if not self._hold(handle))
+        timers = [entry for entry in self._heap if _is_timer_of(process, entry)]
+        if timers:
+            self._heap[:] = [entry for entry in self._heap if not _is_timer_of(process, entry)]
+            heapify(self._heap)
+        for when, order, _, timer in timers:
+            timer._scheduled = False  # noqa: SLF001 - ours
+            process.timers.append((when, order, timer))
+        if state is ProcessState.DEAD:
+            for handle in (*process.ready, *(timer for *_, timer in process.timers)):
+                handle.cancel()
+            process.ready, process.timers = [], []
+
+    def resume_process(self, process: SimProcess, arrived: Callable[[], object]) -> None:
+        """Let a paused process go on: what was ready, then what ``arrived`` schedules, then timers, late.
+
+        That is the order of asyncio's loop: its selector's events come before timers that are due.
+        """
+        self._stopped -= 1
+        process.enter(ProcessState.RUNNING)
+        self._ready.extend(process.ready)
+        arrived()
+        for when, order, timer in sorted(process.timers, key=lambda entry: entry[:2]):
+            if when < self.now:
+                self._ready.append(timer)
+            elif not timer.cancelled():  # what is not late yet goes back to its place
+                timer._scheduled = True  # noqa: SLF001 - ours
+                heappush(self._heap, (when, order, None, timer))
+        process.ready, process.timers = [], []
+
+    def _hold(self, handle: VirtualHandle | VirtualTimer) -> bool:
+        """Keep back what a stopped process would run; return whether it was."""
+        process = process_of(handle._context)  # noqa: SLF001 - as asyncio's own loop does
+        if process is None or not process.is_stopped:
+            return False
+        if process.state is ProcessState.DEAD:
+            handle.cancel()
+        else:
+            process.ready.append(handle)
+        return True
 
     # Running
 
@@ -234,34 +311,37 @@ class VirtualLoop(HostCalls):
                     handle = ready.popleft()
                     if handle._cancelled:  # noqa: SLF001 - here and below as asyncio's own loop does
                         continue
-                    count += 1
-                    if count > budget:
-                        raise self._budget_exceeded()
-                    try:
-                        handle._context.run(handle._callback, *handle._args)  # noqa: SLF001
-                    except (SystemExit, KeyboardInterrupt):
-                        raise
-                    except BaseException as error:  # noqa: BLE001 - the program's, whatever it is
-                        self._report(handle, error)
-                    continue
-                if not heap:
+                elif not heap:
                     return
-                when, _, callback, argument = heappop(heap)
-                if callback is None:
-                    argument._scheduled = False  # noqa: SLF001
-                    if argument._cancelled:  # noqa: SLF001
-                        self._cancelled_timers -= 1
+                else:
+                    when, _, callback, handle = heappop(heap)
+                    if callback is None:
+                        handle._scheduled = False  # noqa: SLF001
+                        if handle._cancelled:  # noqa: SLF001
+                            self._cancelled_timers -= 1
+                            continue
+                    if when > deadline:
+                        raise DeadlineExceeded(f"the trial ran to its virtual deadline of {deadline:g} s")
+                    self.now = when
+                    if callback is not None:
+                        count += 1
+                        if count > budget:
+                            raise self._budget_exceeded()
+                        callback(handle)
                         continue
-                if when > deadline:
-                    raise DeadlineExceeded(f"the trial ran to its virtual deadline of {deadline:g} s")
-                self.now = when
-                if callback is None:
-                    ready.append(argument)
-                    continue
                 count += 1
                 if count > budget:
                     raise self._budget_exceeded()
-                callback(argument)
+                try:
+                    arguments = handle._args  # noqa: SLF001
+                    if arguments:
+                        handle._context.run(handle._callback, *arguments)  # noqa: SLF001
+                    else:  # as for every step of a task: unpacking nothing costs as much as the call
+                        handle._context.run(handle._callback)  # noqa: SLF001
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:  # noqa: BLE001 - the program's, whatever it is
+                    self._report(handle, error)
         finally:
             self.events_run = count
 
@@ -279,7 +359,7 @@ class VirtualLoop(HostCalls):
         return self._running
 
     def is_closed(self) -> bool:
-        """Whether the loop was closed."""
+        """Whether the loop was closed and no task is unfinished; one whose process is dead is."""
         return self._closed
 
     def close(self) -> None:
@@ -296,6 +376,12 @@ class VirtualLoop(HostCalls):
         self._ready.clear()
         self._heap.clear()
         self._closed = True
+        self._exception_handler = None
+        left = self.tasks()
+        for task in left:
+            forget_cancellation(task)
+        self.is_done = all(task.done() for task in left)
+        self._tasks.clear()
 
     def _drain_ready(self) -> None:
         if self._running or not self._ready:
@@ -305,8 +391,12 @@ class VirtualLoop(HostCalls):
         try:
             while self._ready:
                 handle = self._ready.popleft()
-                if not handle._cancelled:  # noqa: SLF001 - as asyncio itself does
-                    handle._run()  # noqa: SLF001
+                if handle._cancelled:  # noqa: SLF001 - here and below as asyncio's own loop does
+                    continue
+                try:
+                    handle._context.run(handle._callback, *handle._args)  # noqa: SLF001
+                except BaseException as error:  # noqa: BLE001 - the program's, whatever it is
+                    self._report(handle, error)
         finally:
             self._running = False
             events._set_running_loop(None)  # noqa: SLF001
@@ -331,13 +421,15 @@ class VirtualLoop(HostCalls):
     ) -> asyncio.Task[T]:
         """Return a task of this loop."""
         self._object_serial += 1
-        task = _new_task(coro, self, self._object_serial, context)
+        task: SerialTask[T] = SerialTask.__new__(SerialTask)
+        # Before Task.__init__, which adds the task to asyncio's set of all tasks, and so hashes it.
+        task._serial = self._object_serial  # noqa: SLF001 - here and below: ours
+        task._host = host_of(context)  # noqa: SLF001
+        task.__init__(coro, loop=self, context=context, name=name)  # type: ignore[misc]
         self._tasks.append(weakref.ref(task))
         if len(self._tasks) > self._tasks_limit:
             self._tasks = [weakref.ref(known) for known in self.tasks()]
             self._tasks_limit = max(_FORGET_ABOVE, 2 * len(self._tasks))
-        if name is not None:
-            task.set_name(name)
         return task
 
     def tasks(self) -> list[SerialTask[Any]]:
@@ -346,9 +438,8 @@ class VirtualLoop(HostCalls):
 
     # Errors
 
-    def get_debug(self) -> bool:
-        """Debug mode is off: it would read the wall clock."""
-        return False
+    get_debug = staticmethod(bool)
+    """Debug mode is off: it would read the wall clock. Every future asks: a built-in says no at once."""
 
     def set_debug(self, enabled: bool) -> None:
         """Do nothing: see :meth:`get_debug`."""
@@ -373,12 +464,15 @@ class VirtualLoop(HostCalls):
             self._exception_handler(self, context)
 
 
-def _new_task(
-    coro: Coroutine[Any, Any, T], loop: VirtualLoop, serial: int, context: contextvars.Context | None
-) -> SerialTask[T]:
-    # The serial must exist before Task.__init__ adds the task to asyncio's set of all tasks, which hashes it.
-    task: SerialTask[T] = SerialTask.__new__(SerialTask)
-    task._serial = serial  # noqa: SLF001 - ours
-    task._host = host_of(context)  # noqa: SLF001 - ours
-    task.__init__(coro, loop=loop, context=context)  # type: ignore[misc]
-    return task
+def forget_cancellation(task: asyncio.Future[Any]) -> None:
+    """Let go of where a task was when it was cancelled; awaiting it raises CancelledError all the same.
+
+    The traceback holds the frames of its program, and these, often enough, the task: memory that only the
+    garbage collector would find.
+    """
+    if task.cancelled():
+        task._make_cancelled_error()  # type: ignore[attr-defined]  # noqa: SLF001 - asyncio's way to take the error out
+
+
+def _is_timer_of(process: SimProcess, entry: tuple[float, int, Any, Any]) -> bool:
+    return entry[2] is None and process_of(entry[3]._context) is process  # noqa: SLF001 - as asyncio's own loop

@@ -34,6 +34,11 @@ def host_of(context: contextvars.Context | None = None) -> SimHost | None:
     return _HOST.get(None) if context is None else context.get(_HOST)
 
 
+def enter_host(host: SimHost) -> None:
+    """Make ``host`` the current host of the running context, for good."""
+    _HOST.set(host)
+
+
 @contextmanager
 def on_host(host: SimHost) -> Iterator[None]:
     """Make ``host`` the current host within the block."""

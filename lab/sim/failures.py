@@ -11,6 +11,7 @@ import asyncio
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from lab.roles.culprit import culprit_of
 from lab.sim.clock import SerialTask
 from lab.sim.current import host_of
 from lab.spec.event import EventType
@@ -36,7 +37,7 @@ class FailureReporter:
             self._abandoned[hash(future)] = future
         elif error is not None and future is None:
             # (A bare future is no program: whoever awaited it has ended.)
-            self.report(_host_in(context), error, program=_culprit(context))
+            self.report(_host_in(context), error, program=culprit_of(context))
 
     def report_abandoned(self) -> None:
         """Report the tasks that failed and were not asked about it, until now."""
@@ -64,15 +65,6 @@ def _name_of(task: asyncio.Task[Any]) -> str:
     """Return a task's name, or its coroutine's in place of a number, which would count all of the process."""
     name = task.get_name()
     return str(getattr(task.get_coro(), "__qualname__", "")) if _NUMBERED.fullmatch(name) else name
-
-
-def _culprit(context: dict[str, Any]) -> str:
-    """Return the callback's name, or what asyncio says; no text with a memory address in it."""
-    handle = context.get("handle")
-    if handle is None:
-        return str(context.get("message", ""))
-    callback = handle._callback  # noqa: SLF001 - as above
-    return str(getattr(callback, "__qualname__", type(callback).__name__))
 
 
 def _host_in(context: dict[str, Any]) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable
 from typing import Any, Protocol
 
 
@@ -20,27 +19,18 @@ class Scheduler(Protocol):
 
 
 class VirtualHandle(asyncio.Handle):
-    """A callback of this instant. Private attributes are those of :class:`asyncio.Handle`."""
+    """A callback of this instant. Private attributes are those of :class:`asyncio.Handle`.
+
+    :meth:`VirtualLoop.call_soon` makes it, and sets them: a call of a constructor would cost as much again.
+    """
 
     __slots__ = ()
 
     _callback: Any
     _args: tuple[Any, ...]
     _context: contextvars.Context
-
-    def __init__(
-        self,
-        callback: Callable[..., object],
-        args: tuple[Any, ...],
-        loop: Scheduler,
-        context: contextvars.Context | None,
-    ) -> None:
-        self._context = contextvars.copy_context() if context is None else context
-        self._loop = loop
-        self._callback = callback
-        self._args = args
-        self._cancelled = False
-        self._repr = self._source_traceback = None  # debug mode's
+    _loop: Scheduler
+    _repr = _source_traceback = None  # debug mode's
 
     def cancel(self) -> None:
         """Do not call it; what it would have been called with is let go."""
@@ -49,7 +39,7 @@ class VirtualHandle(asyncio.Handle):
 
 
 class VirtualTimer(asyncio.TimerHandle):
-    """A callback of a later instant. ``_scheduled`` as long as it is in the heap."""
+    """A callback of a later instant; the loop makes it, too. ``_scheduled`` as long as it is in the heap."""
 
     __slots__ = ()
 
@@ -57,23 +47,9 @@ class VirtualTimer(asyncio.TimerHandle):
     _args: tuple[Any, ...]
     _context: contextvars.Context
     _loop: Scheduler
-
-    def __init__(
-        self,
-        when: float,
-        callback: Callable[..., object],
-        args: tuple[Any, ...],
-        loop: Scheduler,
-        context: contextvars.Context | None,
-    ) -> None:
-        self._context = contextvars.copy_context() if context is None else context
-        self._loop = loop
-        self._callback = callback
-        self._args = args
-        self._cancelled = False
-        self._repr = self._source_traceback = None  # debug mode's
-        self._when = when
-        self._scheduled = True
+    _when: float
+    _scheduled: bool
+    _repr = _source_traceback = None  # debug mode's
 
     def cancel(self) -> None:
         """Do not call it; the loop sweeps it out of the heap when there are many."""

@@ -11,17 +11,19 @@ from ssl import SSLError
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lab.protocols.dns import PORT as DNS_PORT
+from lab.protocols.fragmentation import Reassembler, fragment_packet, natural_length
 from lab.roles.resolver import Resolver
-from lab.sim.current import on_host
-from lab.sim.fragmentation import Reassembler, fragment_packet, natural_length
+from lab.sim.current import enter_host
 from lab.sim.node import Port, SimNode, family_of, is_address
 from lab.sim.path_mtu import LONGEST_PACKET, PathMtu
+from lab.sim.process import KERNEL_CONTEXT, ProcessState, SimProcess, enter_process
 from lab.sim.tcp.stack import TcpStack
 from lab.sim.tls import start_tls, wrap_client, wrap_server
 from lab.sim.udp import EPHEMERAL_PORTS, LOOPBACKS, WILDCARDS, check_port
 from lab.sim.udp_stack import UdpStack
 from lab.spec.event import Event, EventType, JsonValue
 from lab.spec.roles import addresses_of, name_servers_of
+from lab.units import parse_port_range
 from nat_models.packet import (
     IPV4_HEADER_BYTES,
     IPV6_HEADER_BYTES,
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_UDP, _TCP = IpProtocol.UDP, IpProtocol.TCP  # on every packet's way: looked up once
+
 
 class SimHost(SimNode):
     """A host. It is also the :class:`~lab.roles.context.RoleContext` of the role that runs on it."""
@@ -53,9 +57,15 @@ class SimHost(SimNode):
         self._path_mtu = PathMtu()
         self._reassembler = Reassembler()
         self._tcp: TcpStack | None = None
+        given = spec.options.get("udp_ports")
+        self._udp_ports = EPHEMERAL_PORTS if given is None else parse_port_range(given)
         self._randoms: dict[str, random.Random] = {}
         self._programs: set[asyncio.Task[Any]] = set()
+        self._process = SimProcess()
+        self._dead: list[asyncio.Task[Any]] = []
         self._is_off = False
+        self.has_moved = False
+        """Whether sockets may be bound to an address that is no longer here."""
         self._knows_servers = False
         self._resolver: Resolver | None = None
         self.library_state: dict[str, Any] = {}
@@ -68,6 +78,15 @@ class SimHost(SimNode):
         super().attach(ports)
         self._own |= frozenset(LOOPBACKS)
         self.note_link_mtus()
+
+    def move_to(self, ports: list[Port]) -> None:
+        """Have these interfaces and no others from now on.
+
+        Sockets that are bound to an address which is gone stay open, as on Linux, and send nothing.
+        """
+        self.attach(ports)
+        self.has_moved = True
+        self._knows_servers, self._resolver = False, None
 
     def note_link_mtus(self) -> None:
         """Learn what the links of this host carry, as after a change of one."""
@@ -90,20 +109,21 @@ class SimHost(SimNode):
         cause = cause_id or self.handling_packet
         self.network.record(
             Event(
-                time=self.network.loop.now, type=type_, node=self.name, call=call, packet_id=packet_id,
-                cause_id=cause, count=count, data=data,
+                time=self.network.event_time(), type=type_, node=self.name, call=call,
+                packet_id=packet_id, cause_id=cause, count=count, data=data,
             )
         )  # fmt: skip
-        if type_ is EventType.PACKET_DROPPED and self.network.capture is not None:
+        if self.network.capture is not None and type_ is EventType.PACKET_DROPPED:
             self.network.capture.record_refusal(
                 self.loop.time(), self.name, cause, str(data.get("reason", ""))
             )
 
     def random(self, purpose: str) -> random.Random:
         """Return this host's seeded generator for one purpose."""
-        if purpose not in self._randoms:
-            self._randoms[purpose] = self.network.random(self.name, purpose)
-        return self._randoms[purpose]
+        drawn = self._randoms.get(purpose)
+        if drawn is None:
+            drawn = self._randoms[purpose] = self.network.random(self.name, purpose)
+        return drawn
 
     def start(self, program: Coroutine[Any, Any, T], *, name: str = "") -> asyncio.Task[T]:
         """Run a coroutine as a program of this host: its sockets are the host's."""
@@ -119,8 +139,10 @@ class SimHost(SimNode):
         self.loop.call_soon(callback, *args, context=self._context_of_programs())
 
     def _context_of_programs(self) -> contextvars.Context:
-        with on_host(self):
-            return contextvars.copy_context()
+        context = contextvars.copy_context()
+        context.run(enter_host, self)
+        context.run(enter_process, self._process)
+        return context
 
     # Sockets
 
@@ -159,14 +181,15 @@ class SimHost(SimNode):
         return await self.udp.create_endpoint(protocol_factory, local, remote, family)
 
     def ephemeral_port(self, protocol: IpProtocol) -> int:
-        """Return a free port of the ephemeral range, drawn from a seeded stream."""
+        """Return a free port of the ephemeral range, or of the node's own, drawn from a seeded stream."""
         draw = self.random("ephemeral ports")
         taken = self.udp.is_bound if protocol is IpProtocol.UDP else self.tcp.is_bound
+        ports = self._udp_ports if protocol is IpProtocol.UDP else EPHEMERAL_PORTS
         for _ in range(64):
-            port = draw.randrange(EPHEMERAL_PORTS.start, EPHEMERAL_PORTS.stop)
+            port = draw.randrange(ports.start, ports.stop)
             if not taken(port):
                 return port
-        free = [port for port in EPHEMERAL_PORTS if not taken(port)]
+        free = [port for port in ports if not taken(port)]
         if not free:
             raise OSError(errno.EADDRINUSE, f"no free port on {self.name}")
         return free[0]
@@ -248,12 +271,15 @@ class SimHost(SimNode):
         """Send to the network, or to itself; a host that is off sends nothing."""
         if self._is_off:
             return
+        if self.has_moved and packet.source[0] not in self._own:
+            self.network.drop(packet, self.name, f"{packet.source[0]} is no longer an address of this host")
+            return
         if packet.destination[0] in self._own:
-            self.loop.call_soon(self._accept, packet)
-        elif len(packet.payload) > self._path_mtu.surely_fits and packet.protocol is not IpProtocol.TCP:
+            self.loop.call_soon(self._accept, packet, context=KERNEL_CONTEXT)
+        elif len(packet.payload) > self._path_mtu.surely_fits and packet.protocol is not _TCP:
             self._send_large(packet)
         else:
-            super().send_packet(packet)
+            SimNode.send_packet(self, packet)  # super() makes an object first, and this is every packet's way
 
     def _send_large(self, packet: Packet) -> None:
         """Cut a packet that is longer than the known path MTU, as its sender must (RFC 8200 §5) or may.
@@ -283,7 +309,7 @@ class SimHost(SimNode):
         if self._is_off:
             self.network.drop(packet, self.name, "the host is off")
         elif packet.destination[0] in self._own:
-            if packet.protocol is IpProtocol.UDP and packet.fragment is None:
+            if packet.protocol is _UDP and packet.fragment is None:
                 self.udp.receive(packet)
             else:
                 self._accept(packet)
@@ -292,7 +318,7 @@ class SimHost(SimNode):
 
     def _unroutable(self, packet: Packet) -> None:
         super()._unroutable(packet)
-        if packet.protocol is IpProtocol.UDP:
+        if packet.protocol is _UDP:
             self.udp.unroutable(packet)
 
     def _accept(self, packet: Packet) -> None:
@@ -301,9 +327,9 @@ class SimHost(SimNode):
             if whole is None:
                 return
             packet = whole
-        if packet.protocol is IpProtocol.UDP:
+        if packet.protocol is _UDP:
             self.udp.receive(packet)
-        elif packet.protocol is IpProtocol.TCP:
+        elif packet.protocol is _TCP:
             self.tcp.receive(packet)
         elif packet.icmp is not None:
             self._accept_icmp(packet, packet.icmp)
@@ -322,6 +348,42 @@ class SimHost(SimNode):
         elif quoted.protocol is IpProtocol.UDP:
             self.udp.icmp_error(icmp, quoted)
 
+    # Signals
+
+    @property
+    def state(self) -> ProcessState:
+        """What the host's programs are doing: all that were started since the last :meth:`kill`."""
+        return self._process.state
+
+    def kill(self) -> None:
+        """End the host's programs as SIGKILL does: they run no more code, the kernel closes their sockets.
+
+        Programs that are started afterwards begin with empty hands.
+        """
+        process, self._process = self._process, SimProcess()
+        self.network.loop.stop_process(process, ProcessState.DEAD)
+        self.udp.end_process(process)
+        if self._tcp is not None:
+            self._tcp.end_process(process)
+        # Kept to the end of the trial: a coroutine that is freed runs its "finally", which the dead do not.
+        self._dead += [task for task in self.network.loop.tasks() if task.host is self and not task.done()]
+        self._programs.clear()
+        self.library_state = {}
+        self._knows_servers, self._resolver = False, None
+
+    def pause(self) -> None:
+        """Stop the host's programs as SIGSTOP does: what arrives is taken by the kernel and waits."""
+        self.network.loop.stop_process(self._process, ProcessState.PAUSED)
+
+    def resume(self) -> None:
+        """Let paused programs go on (SIGCONT); timers that were due meanwhile fire now."""
+        self.network.loop.resume_process(self._process, self._wake_readers)
+
+    def _wake_readers(self) -> None:
+        if self._tcp is not None:
+            self._tcp.resume_process(self._process)
+        self.udp.resume_process(self._process)
+
     # Power
 
     def power_off(self) -> None:
@@ -333,6 +395,13 @@ class SimHost(SimNode):
         self._reassembler = Reassembler()
         for task in sorted(self._programs, key=hash):
             task.cancel()
+
+    def take_apart(self) -> None:
+        """Let go of everything, sockets included."""
+        vars(self.udp).clear()
+        if self._tcp is not None:
+            vars(self._tcp).clear()
+        super().take_apart()
 
     def power_on(self) -> None:
         """Come back with empty hands; somebody must start the host's programs again."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.sim.impairment import Decision
+from lab.protocols.impairment import Decision
 from nat_models.packet import IcmpType
 
 if TYPE_CHECKING:
-    from lab.sim.impairment import LinkDirection
+    from lab.protocols.impairment import LinkDirection
     from lab.sim.node import Port
     from nat_models.packet import Packet
 
@@ -19,11 +19,11 @@ class Leg:
     ``onward`` is what a packet enters next: another leg, or the neighbour's interface.
     """
 
-    __slots__ = ("_direction", "_loop", "_onward", "_sender", "_waits")
+    __slots__ = ("_direction", "_loop", "_pass_on", "_sender", "_waits")
 
     def __init__(self, direction: LinkDirection, onward: Leg | Port, sender: Port) -> None:
         self._direction = direction
-        self._onward = onward
+        self._pass_on = onward.enter
         self._sender = sender
         self._loop = sender.node.network.loop
         # A host takes nothing before the sender is done, not even over a link without delay.
@@ -37,22 +37,24 @@ class Leg:
         if isinstance(carried, Decision):
             self._carry_out(carried, packet, now)
         elif carried > now or self._waits:
-            loop.post(carried, self._onward.enter, packet)
+            loop.post(carried, self._pass_on, packet)
         else:
-            self._onward.enter(packet)
+            self._pass_on(packet)
 
     def _carry_out(self, decision: Decision, packet: Packet, now: float) -> None:
         """Drop, deliver twice, in pieces, or tell the sender that the packet is too big."""
         network, label = self._sender.node.network, self._direction.label
-        if decision.reason:
-            network.drop(packet, label, decision.reason)
+        if decision.reason and not decision.lost:
+            network.drop(packet, label, decision.reason, decision.packet_index)
             if decision.mtu:
                 self._sender.node.send_icmp_error(IcmpType.FRAGMENTATION_NEEDED, packet, decision.mtu)
             return
-        for fragment, reason in decision.lost:
-            network.drop(fragment, label, reason)
+        for fragment, reason, index in decision.lost:
+            network.drop(fragment, label, reason, index)
+        if decision.fate:
+            network.note_fate(packet, label, decision.fate, decision.packet_index)
         for when, delivered in decision.deliveries:
             if when > now or self._waits:
-                self._loop.post(when, self._onward.enter, delivered)
+                self._loop.post(when, self._pass_on, delivered)
             else:
-                self._onward.enter(delivered)
+                self._pass_on(delivered)

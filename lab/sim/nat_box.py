@@ -6,17 +6,12 @@ import asyncio
 import math
 
 from lab.sim.node import Port, SimNode
+from lab.sim.process import KERNEL_CONTEXT
 from lab.spec.event import EventType
-from nat_models import Nat, NatEvent, NatEventKind, Outcome, Side
+from lab.spec.nat_events import NAT_EVENT_TYPES
+from nat_models import Nat, NatEvent, Outcome, Side
 from nat_models.model import Transparency
 from nat_models.packet import IcmpType, Packet
-
-_EVENT_TYPES = {
-    NatEventKind.CREATED: EventType.NAT_MAPPING_CREATED,
-    NatEventKind.EXPIRED: EventType.NAT_MAPPING_EXPIRED,
-    NatEventKind.REBOOTED: EventType.NAT_REBOOTED,
-}
-
 
 _INSIDE, _OUTSIDE = Side.INSIDE, Side.OUTSIDE  # on every packet's way: looked up once
 
@@ -132,7 +127,7 @@ class SimNatBox(SimNode):
 
     def _report(self, event: NatEvent, packet: Packet | None) -> None:
         self.network.emit(
-            _EVENT_TYPES[event.kind],
+            NAT_EVENT_TYPES[event.kind],
             node=self.name,
             packet_id=0 if packet is None else packet.packet_id,
             **event.as_data(),  # type: ignore[arg-type]  # the data has no reserved key
@@ -144,7 +139,7 @@ class SimNatBox(SimNode):
             return
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self.loop.call_at(due, self._woken)
+        self._timer = self.loop.call_at(due, self._woken, context=KERNEL_CONTEXT)
         self._wakes_at = due
 
     def _woken(self) -> None:
@@ -153,6 +148,15 @@ class SimNatBox(SimNode):
         self._apply(self.nat.wake(self.loop.now), None)
         self._arm()
 
+    def take_apart(self) -> None:
+        """Let go of everything, the engine's tables included."""
+        self.nat.take_apart()
+        super().take_apart()
+
     def reboot(self) -> None:
         """Forget every mapping, as after a power cycle."""
         self._apply(self.nat.reboot(self.loop.now), None)
+
+    def flush(self) -> None:
+        """Forget every mapping and nothing else, as ``conntrack -F`` on the box."""
+        self._apply(self.nat.flush(self.loop.now), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from lab.spec.network import Node
@@ -64,31 +65,41 @@ class SimNode:
         self._routes: list[_RouteEntry] = []
         self._next_hops: dict[str | tuple[str, str], tuple[Port, str] | None] = {}
         """By destination; by (destination, source) on a node with equal routes, where the source decides."""
+        self._first_legs: dict[str, Leg] = {}
+        """By destination, where it alone decides: what nearly every packet asks for."""
         self.next_packet_id = network.next_packet_id
         self._has_equal_routes = False
 
     def attach(self, ports: list[Port]) -> None:
-        """Take the interfaces that the network made, and the routes of the description."""
+        """Take the interfaces that the network made, and the routes over them of the description."""
         self.ports = ports
         by_family = sorted((a for port in ports for a in port.addresses), key=lambda a: ":" in a)
         self.addresses = tuple(by_family)
         self._own = frozenset(by_family)
         by_link: Mapping[str, Port] = {port.link: port for port in ports}
-        for route in self.spec.routes:
-            prefix = route.destination
-            self._routes.append(
-                _RouteEntry(
-                    prefix.version,
-                    int(prefix.network_address),
-                    int(prefix.netmask),
-                    prefix.prefixlen,
-                    by_link[route.link],
-                    route.via,
-                )
+        self._routes = [
+            _RouteEntry(
+                route.destination.version,
+                int(route.destination.network_address),
+                int(route.destination.netmask),
+                route.destination.prefixlen,
+                by_link[route.link],
+                route.via,
             )
+            for route in self.spec.routes
+            if route.link in by_link
+        ]
         self._routes.sort(key=lambda entry: -entry.length)
         prefixes = [(entry.version, entry.network, entry.length) for entry in self._routes]
         self._has_equal_routes = len(set(prefixes)) < len(prefixes)
+        self._next_hops.clear()
+        self._first_legs.clear()
+
+    def take_apart(self) -> None:
+        """Let go of everything, and be of no use from then on (see :meth:`SimNetwork.take_apart`)."""
+        for port in self.ports:
+            port.neighbours.clear()
+        vars(self).clear()
 
     def owns_address(self, address: str) -> bool:
         """Whether ``address`` is one of this node's own."""
@@ -107,18 +118,18 @@ class SimNode:
             return found
 
     def _look_up(self, destination: str, source: str) -> tuple[Port, str] | None:
-        family = family_of(destination)
-        try:
-            number = int.from_bytes(socket.inet_pton(family, destination))
-        except (OSError, ValueError):
-            raise NotAnAddressError(f"{destination!r} is not an IP address") from None
-        version = 6 if family is socket.AF_INET6 else 4
-        fitting = [e for e in self._routes if e.version == version and number & e.mask == e.network]
-        longest = [entry for entry in fitting if entry.length == fitting[0].length]
-        for entry in longest:
-            if source in entry.port.addresses:
-                return entry.port, entry.via or destination
-        return (longest[0].port, longest[0].via or destination) if longest else None
+        version, number = _number_of(destination)
+        found, best = None, 0
+        for of_version, network, mask, length, port, via in self._routes:
+            if of_version != version or number & mask != network:
+                continue
+            if length < best:
+                break
+            if source in port.addresses:
+                return port, via or destination
+            if found is None:
+                found, best = (port, via or destination), length
+        return found
 
     def source_address_for(self, destination: str) -> str | None:
         """Return the own address that packets to ``destination`` leave from, None without a route."""
@@ -136,20 +147,35 @@ class SimNode:
 
     def send_packet(self, packet: Packet) -> None:
         """Route and transmit a packet; it may be lost, which the sender does not learn."""
-        destination = packet.destination[0]
-        hop = self._next_hops.get(destination) or self.next_hop(destination, packet.source[0])
+        leg = self._first_legs.get(packet.destination[0])
+        if leg is None or self.network.capture is not None:
+            self._find_way(packet)
+        else:
+            leg.enter(packet)
+
+    def _find_way(self, packet: Packet) -> None:
+        """Route a packet by the table, and remember the way where the destination alone decides."""
+        destination, network = packet.destination[0], self.network
+        hop = self.next_hop(destination, packet.source[0])
         if hop is None:
             self._unroutable(packet)
             return
         port, via = hop
-        network = self.network
-        leg = port.neighbours.get(via) or network.first_leg(port, via)
+        leg = network.first_leg(port, via)
         if network.capture is not None:
             network.capture.record(network.loop.now, self.name, port.link, packet, outbound=True)
         if leg is None:
             network.drop(packet, self.name, f"nobody on {port.link} has address {via}")
-        else:
-            leg.enter(packet)
+            return
+        if not self._has_equal_routes:
+            self._first_legs[destination] = leg
+        leg.enter(packet)
+
+    def forget_ways(self) -> None:
+        """Forget who has which address: the neighbours are found anew."""
+        self._first_legs.clear()
+        for port in self.ports:
+            port.neighbours.clear()
 
     def _unroutable(self, packet: Packet) -> None:
         self.network.drop(packet, self.name, f"no route to {packet.destination[0]}")
@@ -233,6 +259,21 @@ class SimRouter(SimNode):
             self.take(packet)
             return
         self.forward(packet)
+
+
+@lru_cache(maxsize=65_536)  # every node on the way looks up the same few
+def _number_of(address: str) -> tuple[int, int]:
+    """Return IP version and value of an address.
+
+    Raises:
+        NotAnAddressError: it is none.
+    """
+    family = family_of(address)
+    try:
+        number = int.from_bytes(socket.inet_pton(family, address))
+    except (OSError, ValueError):
+        raise NotAnAddressError(f"{address!r} is not an IP address") from None
+    return (6 if family is socket.AF_INET6 else 4), number
 
 
 def is_address(name: str) -> bool:

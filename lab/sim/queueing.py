@@ -1,7 +1,8 @@
 """SimPy on the virtual clock: its processes, queues and resources share the loop's one heap with asyncio.
 
-For what SimPy is good at: queues, populations of arrivals, resources with waiting lines. Endpoints and faults
-are asyncio programs, because both worlds run those; SimPy's own timeouts cannot be cancelled.
+For waiting lines and crowds, which exist in virtual time alone: the channels of a trunk, the capacity of a
+zone, a population that is counted and not played one by one. Endpoints, arrivals of calls and faults are
+asyncio programs, because both worlds run those; SimPy's own timeouts cannot be cancelled.
 """
 
 from __future__ import annotations

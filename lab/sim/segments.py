@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 
-from lab.sim.impairment import LinkDirection
+from lab.protocols.impairment import LinkDirection
 from lab.sim.leg import Leg
 from lab.sim.node import Port
 from lab.spec.network import Network, NodeKind
@@ -18,30 +18,37 @@ from lab.spec.network import Network, NodeKind
 class Segments:
     """Every segment of a network; ways are found when first asked for."""
 
-    def __init__(
-        self, spec: Network, ports: Iterable[Port], directions: Mapping[tuple[str, str], LinkDirection]
-    ) -> None:
+    def __init__(self, spec: Network, directions: Mapping[tuple[str, str], LinkDirection]) -> None:
         self._spec = spec
         self._directions = directions
         self._trunks = self._find_trunks()
         self._segment_of = self._number_segments()
         self._owners: dict[tuple[str, str], Port] = {}
+
+    def add(self, ports: Iterable[Port]) -> None:
+        """Let interfaces be heard on their segments."""
         for port in ports:
             for address in port.addresses:
                 self._owners[self._segment_of[port.link], address] = port
+
+    def remove(self, ports: Iterable[Port]) -> None:
+        """Take interfaces off their segments."""
+        for port in ports:
+            for address in port.addresses:
+                self._owners.pop((self._segment_of[port.link], address), None)
 
     def first_leg(self, port: Port, neighbour: str) -> Leg | None:
         """Return the beginning of the way from ``port`` to that address on its segment, None without one."""
         target = self._owners.get((self._segment_of[port.link], neighbour))
         if target is None:
             return None
-        here, links = port.node.name, [port.link]
+        here = port.node.name
+        path = [self._directions[port.link, here]]
         if port.link != target.link:
-            links = self._links_between(self._far_end(port.link, here), port, target)
-        path = []
-        for label in links:
-            path.append(self._directions[label, here])
-            here = self._far_end(label, here)
+            here = self._far_end(port.link, here)
+            for label in self._links_onward(here, target):
+                path.append(self._directions[label, here])
+                here = self._far_end(label, here)
         leg = Leg(path[-1], target, port)
         for direction in reversed(path[:-1]):
             leg = Leg(direction, leg, port)
@@ -51,10 +58,12 @@ class Segments:
         link = self._spec.links[label]
         return link.b if link.a == node else link.a
 
-    def _links_between(self, switch: str, port: Port, target: Port) -> list[str]:
-        """Return the links from ``port`` over one or more switches to ``target``: the shortest way."""
+    def _links_onward(self, switch: str, target: Port) -> list[str]:
+        """Return the links from a switch, over others or not, to ``target``: the shortest way."""
         last_switch = self._far_end(target.link, target.node.name)
-        waiting: deque[tuple[str, list[str]]] = deque([(switch, [port.link])])
+        if switch == last_switch:
+            return [target.link]
+        waiting: deque[tuple[str, list[str]]] = deque([(switch, [])])
         seen = {switch}
         while waiting:
             here, links = waiting.popleft()

@@ -8,9 +8,11 @@ import enum
 import errno
 import os
 import socket
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from lab.sim.node import NotAnAddressError
+from lab.sim.process import KERNEL_CONTEXT, process_of
 from nat_models.packet import IpProtocol, Packet, TransportAddress
 
 if TYPE_CHECKING:
@@ -24,6 +26,12 @@ EPHEMERAL_PORTS = range(32768, 61000)
 LARGEST_PAYLOAD = {False: 65_507, True: 65_527}
 """Whether IPv6 → the bytes a datagram may have: the length that IPv4 says counts its header, too."""
 
+RECEIVE_BUFFER = 212_992
+"""Linux's default net.core.rmem_default, in bytes."""
+_SMALLEST_BUFFER = 576
+_BESIDE_PAYLOAD = 377  # headers of three layers, and what the kernel notes behind them
+_BUFFER_RECORD = 256
+
 
 class MtuDiscovery(enum.Enum):
     """What a socket does about the path MTU over IPv4 (the values of Linux's IP_MTU_DISCOVER).
@@ -36,6 +44,11 @@ class MtuDiscovery(enum.Enum):
     DONT = 0
     WANT = 1
     DO = 2
+
+
+# Looked up once: on every packet's way, and Python 3.11 finds a member of an enum by a call.
+_UDP = IpProtocol.UDP
+_DO, _DONT = MtuDiscovery.DO, MtuDiscovery.DONT
 
 
 class UdpTransport(asyncio.DatagramTransport):
@@ -66,6 +79,9 @@ class UdpTransport(asyncio.DatagramTransport):
         self._is_loopback = local[0] in LOOPBACKS
         self._v6 = ":" in local[0]
         self._largest = LARGEST_PAYLOAD[self._v6]
+        self.process = process_of(self._context)
+        self._waiting: deque[Packet] = deque()
+        self._waiting_bytes = 0
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return ``sockname`` or ``peername``; there is no ``socket``, so callers skip its options."""
@@ -111,17 +127,21 @@ class UdpTransport(asyncio.DatagramTransport):
 
     def _send(self, data: bytes, destination: TransportAddress) -> None:
         host, source = self._host, self.local
-        if not self._fixed_source:
+        if self._fixed_source:
+            if host.has_moved and not host.owns_address(source[0]):
+                self.fail(errno.ENETUNREACH)  # as Linux 6.18 does when the address was removed
+                return
+        else:
             chosen = host.source_address_for(destination[0])
             if chosen is None:
                 self.fail(errno.ENETUNREACH)
                 return
             source = (chosen, source[1])
         host.send_packet(
-            Packet(
-                IpProtocol.UDP, source, destination, bytes(data), self.ttl, self.dscp,
-                self.mtu_discovery is not MtuDiscovery.DONT and not self._v6,
-                packet_id=host.next_packet_id(), cause_id=host.handling_packet,
+            Packet(  # by position, without a name: keywords go to a class in a dictionary
+                _UDP, source, destination, bytes(data), self.ttl, self.dscp,
+                self.mtu_discovery is not _DONT and not self._v6, None, None, None,
+                host.next_packet_id(), host.handling_packet,
             )
         )  # fmt: skip
 
@@ -133,7 +153,7 @@ class UdpTransport(asyncio.DatagramTransport):
         size = len(data)
         if size > self._largest:
             return errno.EMSGSIZE
-        must_fit = self.mtu_discovery is MtuDiscovery.DO
+        must_fit = self.mtu_discovery is _DO
         if must_fit and not self._host.fits_whole(self.local[0], destination, size):
             return errno.EMSGSIZE
         if self._is_loopback and not self._host.owns_address(destination):
@@ -158,6 +178,32 @@ class UdpTransport(asyncio.DatagramTransport):
         """Hand a datagram to the protocol, in the context that opened the socket."""
         if self._closing:
             return
+        if self._waiting or (self.process is not None and self.process.is_stopped):
+            self._wait(packet)
+            return
+        self._hand_over(packet)
+
+    def _wait(self, packet: Packet) -> None:
+        """Keep a datagram in the receive buffer until the program reads it, if there is room."""
+        needed = buffer_bytes(len(packet.payload))
+        if self._waiting_bytes + needed > RECEIVE_BUFFER:
+            full = f"the receive buffer of UDP port {self.local[1]} is full"
+            self._host.network.drop(packet, self._host.name, full)
+            return
+        self._waiting.append(packet)
+        self._waiting_bytes += needed
+
+    def read_waiting(self) -> None:
+        """Hand over one datagram that waited, and the next one in the next turn, as asyncio reads."""
+        if not self._waiting or self._closing or (self.process is not None and self.process.is_stopped):
+            return
+        packet = self._waiting.popleft()
+        self._waiting_bytes -= buffer_bytes(len(packet.payload))
+        self._hand_over(packet)
+        if self._waiting:
+            self._host.loop.call_soon(self.read_waiting, context=KERNEL_CONTEXT)
+
+    def _hand_over(self, packet: Packet) -> None:
         self._host.handling_packet = packet.packet_id
         try:
             source = packet.source
@@ -181,7 +227,17 @@ class UdpTransport(asyncio.DatagramTransport):
             return
         self._closing = True
         self._host.udp.release(self)
-        self._host.loop.call_soon(self._protocol.connection_lost, error, context=self._context)
+        self._host.loop.call_soon(self._lose_connection, error, context=self._context)
+
+    def _lose_connection(self, error: Exception | None) -> None:
+        try:
+            self._protocol.connection_lost(error)
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Give up the protocol, which refers to this: nobody else may, and memory would be freed late."""
+        del self._protocol, self._received, self._context
 
     def abort(self) -> None:
         """Close the socket."""
@@ -189,7 +245,9 @@ class UdpTransport(asyncio.DatagramTransport):
 
     def vanish(self) -> None:
         """End without a word to anybody: the host lost power."""
-        self._closing = True
+        if not self._closing:
+            self._closing = True
+            self._let_go()
 
     def get_write_buffer_size(self) -> int:
         """Nothing is ever buffered here: links have the queues."""
@@ -199,6 +257,18 @@ class UdpTransport(asyncio.DatagramTransport):
 def _as_sockaddr(address: TransportAddress) -> tuple[Any, ...]:
     host, port = address
     return (host, port, 0, 0) if ":" in host else address
+
+
+def buffer_bytes(payload: int) -> int:
+    """Return what a datagram takes of a receive buffer, in bytes: Linux counts the memory that it lies in.
+
+    Seen on 6.18 over loopback: 256 datagrams of up to 199 bytes fit in the default buffer, 166 of up to 647,
+    92 of up to 1671.
+    """
+    room = _SMALLEST_BUFFER
+    if payload + _BESIDE_PAYLOAD > room:
+        room = 1 << (payload + _BESIDE_PAYLOAD - 1).bit_length()
+    return room + _BUFFER_RECORD
 
 
 def check_port(port: int) -> int:

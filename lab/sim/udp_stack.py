@@ -10,6 +10,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, Final
 
+from lab.sim.process import KERNEL_CONTEXT, SimProcess
 from lab.sim.udp import WILDCARDS, UdpTransport, check_port
 from nat_models.packet import IcmpMessage, IcmpType, IpProtocol, Packet, TransportAddress
 
@@ -148,6 +149,18 @@ class UdpStack:
         self._users_of_port[port] -= 1
         if not self._users_of_port[port]:
             del self._users_of_port[port]
+
+    def end_process(self, process: SimProcess) -> None:
+        """Close the sockets of a killed process: what still comes for them is refused (ICMP)."""
+        for transport in [one for one in self._sockets.values() if one.process is process]:
+            transport.vanish()
+            self.release(transport)
+
+    def resume_process(self, process: SimProcess) -> None:
+        """Let a process that was paused read the datagrams that wait."""
+        for transport in self._sockets.values():
+            if transport.process is process:
+                self._host.loop.call_soon(transport.read_waiting, context=KERNEL_CONTEXT)
 
     def reset(self) -> None:
         """Forget every socket, as a host that lost power: no callback."""

@@ -40,26 +40,41 @@ class CandidatePolicy(_Command):
     ipv6: bool = True
 
 
-class Answer(_Command):
-    """Prepare to answer a call of this name.
+class StartPlan(_Command):
+    """When both sides of a call begin their checks, where signalling waits for processors as well.
 
-    Checks start ``check_delay`` seconds after the answer is sent.
+    The answer is under way for ``travel`` seconds by the links alone. It says when it was sent, and so both
+    sides know the moments at which they begin, on their one clock: as if it had come after ``travel``, and
+    ``margin`` later, in which a late answer still arrives in time.
+    """
+
+    travel: float = Field(ge=0)
+    margin: float = Field(default=0.0, ge=0)
+
+
+class Answer(_Command):
+    """Prepare to answer a call of this name, from ``caller``.
+
+    Checks start ``check_delay`` seconds after the answer is sent; ``start`` says how exactly.
     """
 
     command: Literal["answer"] = "answer"
     call: str
+    caller: str = ""
     check_delay: float = Field(default=0.0, ge=0)
+    start: StartPlan | None = None
     policy: CandidatePolicy = CandidatePolicy()
     media: MediaPlan = MediaPlan()
 
 
 class Dial(_Command):
-    """Call ``to``; checks start ``check_delay`` seconds after its answer arrived."""
+    """Call ``to``; checks start ``check_delay`` seconds after its answer arrived: see :class:`Answer`."""
 
     command: Literal["dial"] = "dial"
     call: str
     to: str
     check_delay: float = Field(default=0.0, ge=0)
+    start: StartPlan | None = None
     policy: CandidatePolicy = CandidatePolicy()
     media: MediaPlan = MediaPlan()
 
@@ -85,7 +100,7 @@ _ADAPTER: TypeAdapter[Answer | Dial | SendMedia | HangUp] = TypeAdapter(Command)
 
 def encode_command(command: Answer | Dial | SendMedia | HangUp) -> bytes:
     """Return the command as one JSON object, UTF-8, no newline."""
-    return _ADAPTER.dump_json(command)
+    return _ADAPTER.dump_json(command, exclude_none=True)
 
 
 def decode_command(data: bytes) -> Answer | Dial | SendMedia | HangUp:

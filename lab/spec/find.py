@@ -6,7 +6,9 @@ and is hidden by nothing.
 
 from __future__ import annotations
 
+import errno
 import functools
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -52,7 +54,8 @@ def find_content(kind: str, name: str, ending: str) -> Path:
     if "/" in name or name.endswith(ending):
         path = Path(name)
         if not path.is_file():
-            raise UsageError(Problem("", f"no {thing} file {name!r}", "a path to a readable file"))
+            wrong = what_is_there(name) or f"no {thing} file {name!r}"
+            raise UsageError(Problem("", wrong, f"a {thing}'s file, ending in {ending}"))
         return path
     for directory in content_directories(kind):
         if (found := directory / f"{name}{ending}").is_file():
@@ -63,24 +66,59 @@ def find_content(kind: str, name: str, ending: str) -> Path:
     raise UsageError(Problem("", f"no {thing} {name!r}", expected, suggestion))
 
 
-def open_topology(name_or_path: str) -> TopologyFile:
+_OTHERS: Final = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def what_is_there(path: str | Path) -> str:
+    """Return what stands in place of a file, in words that begin with the path; empty: a file, or nothing."""
+    try:
+        other = _OTHERS.get(stat.S_IFMT(Path(path).stat().st_mode))
+    except ValueError:
+        return ""  # no path has such characters
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            return f"{str(path)!r} is a symbolic link to nothing" if Path(path).is_symlink() else ""
+        # For one, a loop of symbolic links, or a directory on the way that must not be looked into.
+        return f"{str(path)!r} cannot be read: {error.strerror}"
+    return f"{str(path)!r} is {other}" if other else ""
+
+
+def open_topology(name_or_path: str, inputs: str = "") -> TopologyFile:
     """Return the topology of a name (``two_homes``) or path (``nets/mine.py``, ``nets/mine.py:Mine``).
+
+    With ``inputs``, a directory of a run, its file is the copy that :func:`kept_file` names.
 
     Raises:
         UsageError: no such file, or the file has no such topology or cannot be loaded.
     """
     name, _, key = name_or_path.partition(":")
+    if inputs:
+        return read_topology_file(kept_file(inputs, TOPOLOGIES, name, ".py"), key)
     return read_topology_file(find_content(TOPOLOGIES, name, ".py"), key)
 
 
-def load_topology(name_or_path: str, parameters: Mapping[str, object]) -> Network:
-    """Return the network of a topology with some of its parameters set.
+def kept_file(inputs: str | Path, kind: str, name_or_path: str, ending: str) -> Path:
+    """Return where a run's directory of inputs has its copy of a file, there or not.
+
+    It is laid out as the user's own directories are: ``topologies/two_homes.py``.
+    """
+    return Path(inputs, kind, Path(name_or_path).name.removesuffix(ending) + ending)
+
+
+def load_topology(name_or_path: str, parameters: Mapping[str, object], inputs: str = "") -> Network:
+    """Return the network of a topology with some of its parameters set; ``inputs`` as for open_topology.
 
     Raises:
         UsageError: as :func:`open_topology`; a parameter that does not exist or has a wrong type; a topology
             that does not build, or describes no network. Places are ``file:line`` where they are known.
     """
-    topology = open_topology(name_or_path)
+    topology = open_topology(name_or_path, inputs)
     return _plan(topology, _Parameters(parameters))
 
 

@@ -14,6 +14,7 @@ from lab.errors import Problem
 from lab.spec.event import JsonValue
 from lab.spec.impairment import Impairment
 from lab.spec.network import NodeKind
+from lab.spec.roles import ENDPOINT
 from nat_models.model import NatModel, Transparency
 
 
@@ -35,7 +36,8 @@ class AddressWish:
 class Cable:
     """A link as written. ``a`` and ``b`` are device names, ``a_port`` and ``b_port`` Mininet's port numbers.
 
-    ``where`` is its place in the author's file, for messages.
+    One that is not ``attached`` is a place to which its host may move. ``where`` is its place in the author's
+    file, for messages.
     """
 
     label: str
@@ -47,6 +49,7 @@ class Cable:
     backward: Impairment
     wish: AddressWish
     where: str
+    attached: bool = True
 
     def other_end(self, device: str) -> str:
         """Return the device at the end that is not ``device``."""
@@ -106,6 +109,25 @@ class Graph:
                     reached.add(device.name)
                     waiting.append(device.name)
         return [device for device in self.devices.values() if device.name not in reached]
+
+
+def check_detached(graph: Graph) -> list[Problem]:
+    """Return a problem for every link that is not attached and is no place for an endpoint to move to."""
+    problems = []
+    for cable in graph.cables.values():
+        ends = [graph.devices[name] for name in (cable.a, cable.b)]
+        movers = [device for device in ends if device.role == ENDPOINT]
+        if cable.attached or not movers:
+            if not cable.attached:
+                found = f"link {cable.label!r} is not attached, and joins no endpoint"
+                problems.append(Problem(cable.where, found, "a link of an endpoint, which may move to it"))
+            continue
+        home = next((label for label in movers[0].cables if graph.cables[label].attached), "")
+        if not home or movers[0].uplink == cable.label:
+            found = f"endpoint {movers[0].name!r} is on no network before it moves to {cable.label!r}"
+            suggestion = "give it a link that is attached, and no uplink or that one"
+            problems.append(Problem(cable.where, found, suggestion=suggestion))
+    return problems
 
 
 def check_connected(graph: Graph) -> list[Problem]:

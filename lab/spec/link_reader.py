@@ -68,6 +68,7 @@ class LinkReader:
         return Cable(
             label=label, a=a, b=b, a_port=record["port1"], b_port=record["port2"],
             forward=forward, backward=backward, wish=self._findings.wish(given, where, whom), where=where,
+            attached=given.get("attached") is not False,
         )  # fmt: skip
 
     def _check_not_switched(

@@ -73,7 +73,7 @@ class Origin(enum.Enum):
     """What ``within`` counts from."""
 
     CALL = "the start of the call"
-    FAULT = "the first cut or change of a link, or reboot of a NAT, after the call began"
+    FAULT = "the first thing done to a link, a NAT box, a program or an endpoint's place after the call began"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +226,25 @@ _ALL: Final = (
         origin=Origin.FAULT,
     ),
     Metric(
+        name="media.outage",
+        kind=MetricKind.DURATION,
+        samples=_DIRECTION,
+        definition=(
+            "The longest that media was waited for, whether it was lost or came late: from one arrival, or "
+            "from the next packet's being sent if that was later, to the next arrival; where nothing arrived "
+            "after, to the last packet sent. The sender's own pauses do not count."
+        ),
+        source="RFC 6201, the time-stamp method, at the receiver",
+        origin=Origin.FAULT,
+    ),
+    Metric(
+        name="rtp.loss",
+        kind=MetricKind.RATIO,
+        samples="each stream of RTP of which a program told what it received",
+        definition="Packets of RTP that never arrived, of those expected, by the receiver's own count.",
+        source="RFC 3550 §6.4.1; the event media.rtp of external programs",
+    ),
+    Metric(
         name="consent.lost",
         kind=MetricKind.SHARE,
         samples=_CONNECTED,
@@ -245,9 +264,37 @@ _ALL: Final = (
         name="calls.lost",
         kind=MetricKind.SHARE,
         samples=_CONNECTED,
-        definition="Whether it ended without hanging up: consent expired, or a side's program failed.",
+        definition="Whether it ended without hanging up: consent expired, or a side's program ended.",
         source="RFC 7675 §5.1",
         origin=Origin.FAULT,
+    ),
+    Metric(
+        name="turn.round_trip",
+        kind=MetricKind.DURATION,
+        samples="each side of a call that a TURN server answered while it gathered",
+        definition="How far away the TURN server is: from the first request sent just once to the answer.",
+        source="RFC 8656 §7.1, RFC 8489 §6.2.1",
+        origin=Origin.CALL,
+    ),
+    Metric(
+        name="sip.setup_time",
+        kind=MetricKind.DURATION,
+        samples="each SIP call that was answered",
+        definition="From INVITE to its 200, at the caller; SIPp measures it in whole milliseconds.",
+        source="RFC 3261 §13.2.2.4",
+    ),
+    Metric(
+        name="sip.registration_time",
+        kind=MetricKind.DURATION,
+        samples="each SIP phone that registered, and each time that it did so again after a failure",
+        definition="From its first REGISTER to the 200.",
+        source="RFC 6076 §4.1",
+    ),
+    _per_trial("sip.calls", "SIP calls that were completed or failed.", "RFC 6076 §4.7"),
+    _per_trial(
+        "sip.failed",
+        "SIP calls that were refused, timed out, or met a message that was not to come.",
+        "RFC 6076 §4.8",
     ),
     _per_trial("turn.allocations", "Allocations that the relays made.", "RFC 8656 §7.2"),
     _per_trial(

@@ -13,6 +13,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from lab.spec.event import JsonValue
 from lab.spec.impairment import Impairment
+from lab.spec.program import Program
 from nat_models.model import NatModel
 
 
@@ -30,12 +31,14 @@ class Interface:
     """One end of a link. ``addresses`` are IP texts with prefix length (``"192.168.1.10/24"``), IPv4 first.
 
     ``outside`` is meaningful on a NAT box: true on the side it translates to. Switch ports have no address.
+    One that is not ``attached`` is where its host may move to: until then it has no part in the network.
     """
 
     node: str
     link: str
     addresses: tuple[str, ...] = ()
     outside: bool = False
+    attached: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,7 @@ class Node:
     """One node. ``interfaces`` in link order; ``options`` are the role's own settings, JSON-able.
 
     ``nat`` is set on NAT boxes alone; ``external_addresses`` are the addresses a NAT box translates to (its
-    outside interface's, and more where it has a pool).
+    outside interface's, and more where it has a pool). ``program`` runs there in place of the role's own.
     """
 
     name: str
@@ -67,6 +70,12 @@ class Node:
     options: Mapping[str, JsonValue] = field(default_factory=dict)
     nat: NatModel | None = None
     external_addresses: tuple[str, ...] = ()
+    program: Program | None = None
+
+    @property
+    def program_name(self) -> str:
+        """What its program is called: after its role, unless it is another than the lab's own."""
+        return self.role if self.program is None or self.program.runs_roles else self.program.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,3 +109,23 @@ class Network:
         for node in self.nodes.values():
             found.setdefault(node.role, {})[node.name] = node
         return found
+
+
+def nat_boxes_of(network: Network) -> list[str]:
+    """Return the names of the NAT boxes."""
+    return [node.name for node in network.nodes.values() if node.kind is NodeKind.NAT]
+
+
+def programs_of(network: Network) -> list[str]:
+    """Return the names of the hosts on which a program runs."""
+    return [
+        node.name
+        for node in network.nodes.values()
+        if node.kind is NodeKind.HOST and (node.role or node.program is not None)
+    ]
+
+
+def players_of(network: Network) -> list[str]:
+    """Return the names of the hosts, and of the roles that they play."""
+    hosts = [node for node in network.nodes.values() if node.kind is NodeKind.HOST]
+    return [*(node.name for node in hosts), *dict.fromkeys(node.role for node in hosts if node.role)]

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from lab.errors import Problem, UsageError, did_you_mean
 from lab.spec.network import NodeKind
-from lab.spec.roles import DNS, STATIC_RESOLVER
-from lab.units import parse_duration
+from lab.spec.roles import DNS, RELAY_PROGRAMS, SIP_PROXY, STATIC_RESOLVER
+from lab.units import parse_duration, parse_port_range
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,8 @@ class OptionRule:
 
     ``type`` is the Python type; ``choices`` (empty: any) the allowed words; ``least`` and ``most`` bound
     numbers. ``names`` says that the value is the name of a node with that role, or one of ``choices``.
-    ``of_lists`` wants a dictionary to have lists of texts. ``parse`` raises UsageError for text that is not
-    allowed. People are shown ``meaning``.
+    ``of_lists`` wants a dictionary to have lists of texts; ``is_file``, the text to name a file. ``parse``
+    raises UsageError for text that is not allowed. People are shown ``meaning``.
     """
 
     meaning: str
@@ -34,6 +35,7 @@ class OptionRule:
     most: int = 0
     names: str = ""
     of_lists: bool = False
+    is_file: bool = False
     parse: Callable[[str], object] | None = None
 
     def problem(self, value: object) -> tuple[str, str] | None:
@@ -42,6 +44,8 @@ class OptionRule:
             return f"{self.meaning}: {_KIND_OF_VALUE[self.type]}", ""
         if self.of_lists and not _has_lists_of_texts(value):
             return f"{self.meaning}: a dictionary of lists of texts", ""
+        if self.is_file and not Path(str(value)).is_file():
+            return f"{self.meaning}: a file", ""
         if self.parse is not None:
             try:
                 self.parse(str(value))
@@ -97,8 +101,9 @@ ROLES: Final[Mapping[str, RoleRule]] = {
         NodeKind.HOST,
         "makes and takes calls",
         {
-            "relay": OptionRule("the relay that it uses, else the first", names="relay"),
+            "relay": OptionRule("the relay that it uses, else the nearest, which it measures", names="relay"),
             "stun": OptionRule("the STUN server that it uses, else the first, else the relay", names="stun"),
+            "udp_ports": OptionRule("the ports of UDP sockets that ask for none", parse=parse_port_range),
             **_PROGRAM_OPTIONS,
         },
     ),
@@ -108,6 +113,7 @@ ROLES: Final[Mapping[str, RoleRule]] = {
         {
             "permission_refresh": OptionRule("what extends a TURN permission", choices=("coturn", "rfc8656")),
             "permission_key": OptionRule("what a TURN permission admits", choices=("ip", "ip-port")),
+            "program": OptionRule("which server; coturn in the kernel world alone", choices=RELAY_PROGRAMS),
             **_PROGRAM_OPTIONS,
         },
         # RFC 5780 needs a second address to answer from.
@@ -115,6 +121,9 @@ ROLES: Final[Mapping[str, RoleRule]] = {
     ),
     "stun": RoleRule(NodeKind.HOST, "STUN server without TURN", _PROGRAM_OPTIONS, addresses=2),
     "rendezvous": RoleRule(NodeKind.HOST, "passes offers and answers", _PROGRAM_OPTIONS),
+    SIP_PROXY: RoleRule(
+        NodeKind.HOST, "SIP registrar and proxy: Kamailio, in the kernel world alone", _PROGRAM_OPTIONS
+    ),
     DNS: RoleRule(
         NodeKind.HOST,
         "DNS server; where there is one, names are resolved over the network",
@@ -131,7 +140,10 @@ ROLES: Final[Mapping[str, RoleRule]] = {
     "nat": RoleRule(
         NodeKind.NAT,
         "translates or filters between inside and outside",
-        {"isolate": OptionRule("whether hosts on different inside links are kept apart", bool)},
+        {
+            "isolate": OptionRule("whether hosts on different inside links are kept apart", bool),
+            "sip_alg": OptionRule("whether the kernel's SIP gateway is on; on the kernel plane alone", bool),
+        },
     ),
 }
 
@@ -162,6 +174,7 @@ LINK_OPTIONS: Final[Mapping[str, OptionRule]] = {
     **SEGMENT_OPTIONS,
     "label": OptionRule("the link's name"),
     "impair": OptionRule("what the link does to packets", dict),
+    "attached": OptionRule("whether its endpoint is on it from the start, or may move to it", bool),
 }
 
 MININET_OWN: Final[Mapping[str, str]] = {

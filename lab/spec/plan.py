@@ -15,7 +15,7 @@ from lab.spec.graph import Device, Graph
 from lab.spec.network import Interface, Link, Network, Node, NodeKind
 from lab.spec.node_options import NO_PROGRAM
 from lab.spec.realm import Layout, Port, RealmKind, lay_out
-from lab.spec.roles import public_name
+from lab.spec.roles import ENDPOINT, public_name
 from lab.spec.routing import routes_of
 from lab.spec.topo_reader import read_graph
 
@@ -73,6 +73,7 @@ def _interface(device: Device, label: str, layout: Layout, plan: AddressPlan) ->
             for address in family
         ),
         outside=device.kind is NodeKind.NAT and label == device.uplink,
+        attached=device.role != ENDPOINT or layout.graph.cables[label].attached,
     )
 
 

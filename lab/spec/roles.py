@@ -5,12 +5,18 @@ from __future__ import annotations
 from typing import Final
 
 from lab.spec.network import Network, Node
+from lab.spec.program import LAB_PROGRAM
 
 ENDPOINT: Final = "endpoint"
 RELAY: Final = "relay"
 RENDEZVOUS: Final = "rendezvous"
 STUN: Final = "stun"
 DNS: Final = "dns"
+SIP_PROXY: Final = "sip_proxy"
+
+COTURN: Final = "coturn"
+RELAY_PROGRAMS: Final = (LAB_PROGRAM, COTURN)
+"""What a relay may be: the lab's own server, or coturn, which the kernel world alone can run."""
 
 STUN_PORT: Final = 3478
 """STUN and TURN over UDP and TCP (RFC 8489 §18.5)."""
@@ -18,6 +24,8 @@ TURN_TCP_PORT: Final = 443
 """Where a web-only firewall lets a TURN client through (RFC 8656 allows any port)."""
 TURN_TLS_PORT: Final = 5349
 """STUN and TURN over TLS (RFC 8489 §18.5)."""
+SIP_PORT: Final = 5060
+"""SIP over UDP and TCP (RFC 3261 §19.1.2)."""
 
 
 STATIC_RESOLVER: Final = "static"

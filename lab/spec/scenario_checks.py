@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from lab.errors import Problem, UsageError, did_you_mean
+from lab.spec.adapters import role_problem
 from lab.spec.event import JsonValue
 from lab.spec.expectation import Expectation
 from lab.spec.find import load_topology, open_topology
-from lab.spec.network import Network, NodeKind
+from lab.spec.network import Network, nat_boxes_of, players_of, programs_of
+from lab.spec.node_options import ROLES
+from lab.spec.program_words import plan_problems
 from lab.spec.roles import ENDPOINT
-from lab.spec.scenario import CallPlan, ScenarioSpec
+from lab.spec.scenario import ScenarioSpec
+from lab.spec.timeline_checks import call_names, check_order, check_times, named_in_step, nominal_end
 from lab.spec.yaml_loader import Document, Trail
 from lab.units import format_duration
 
 _PARAMETERS: Final = ("parameters", "vary", "population")
+
+_PLAYER: Final = "host or role"
 
 Check = Callable[[ScenarioSpec, Document], Iterator[Problem]]
 
@@ -32,16 +39,6 @@ def check_together(spec: ScenarioSpec, document: Document, broken: frozenset[str
     return problems
 
 
-def call_names(spec: ScenarioSpec) -> list[str]:
-    """Return the names of the calls, in the file's order."""
-    return [call.name or f"call-{number}" for number, call in enumerate(spec.calls, 1)]
-
-
-def nominal_end(call: CallPlan) -> float:
-    """Return the seconds at which a call is over that was set up in no time: it never ends before."""
-    return call.at + call.media.duration + 1.0 + call.hold
-
-
 def _calls(spec: ScenarioSpec, document: Document) -> Iterator[Problem]:
     names = call_names(spec)
     for index, (call, name) in enumerate(zip(spec.calls, names, strict=True)):
@@ -53,46 +50,12 @@ def _calls(spec: ScenarioSpec, document: Document) -> Iterator[Problem]:
             yield document.problem((*trail, "to"), f"{call.callee!r} calls itself", "another endpoint")
 
 
-def _timeline(spec: ScenarioSpec, document: Document) -> Iterator[Problem]:
-    names = call_names(spec)
-    ends = dict(zip(names, map(nominal_end, spec.calls), strict=True))
-    starts = {name: call.at for name, call in zip(names, spec.calls, strict=True)}
-    last = max(ends.values())
-    for index, step in enumerate(spec.timeline):
-        action, settings = step.action
-        trail: Trail = ("timeline", index)
-        call = getattr(settings, "call", None)
-        if call is not None and call not in ends:
-            found = f"no call {call!r}"
-            yield document.problem((*trail, action, "call"), found, "", did_you_mean(call, names))
-        elif call is not None and not starts[call] < step.at <= ends[call]:
-            found = f"at {format_duration(step.at)} call {call!r} is not up for sure"
-            expected = f"after {format_duration(starts[call])} and up to {format_duration(ends[call])}"
-            yield document.problem((*trail, "at"), found, expected, "change at, or the call's hold")
-        elif step.end > last:
-            found = f"the step ends at {format_duration(step.end)}, after the end of all calls"
-            expected = f"up to {format_duration(last)}"
-            yield document.problem((*trail, "at"), found, expected, "hold a call longer, or act earlier")
-
-
 def _deadline(spec: ScenarioSpec, document: Document) -> Iterator[Problem]:
     last = max(map(nominal_end, spec.calls))
     if spec.deadline is not None and last >= spec.deadline:
         found = f"the calls last {format_duration(last)}, the deadline is {format_duration(spec.deadline)}"
         suggestion = "set deadline: above it; every trial would be invalid"
         yield document.problem(("deadline",), found, "", suggestion, at_key=True)
-
-
-def _cuts(spec: ScenarioSpec, document: Document) -> Iterator[Problem]:
-    cut: dict[str, bool] = {}
-    for index in sorted(range(len(spec.timeline)), key=lambda index: spec.timeline[index].at):
-        step = spec.timeline[index]
-        if step.cut is not None:
-            cut[step.cut.link] = True
-        if step.heal is not None and not cut.pop(step.heal.link, False):
-            found = f"{step.heal.link!r} is not cut at {format_duration(step.at)}"
-            trail: Trail = ("timeline", index, "heal")
-            yield document.problem(trail, found, "", "cut it earlier; flap heals by itself")
 
 
 def _names_once(spec: ScenarioSpec, document: Document) -> Iterator[Problem]:
@@ -114,6 +77,9 @@ def _values(spec: ScenarioSpec, document: Document) -> Iterator[Problem]:
         if not weights:
             expected = "values with a weight each"
             yield document.problem(("population", name), "nobody to draw from", expected)
+        elif not math.isfinite(sum(weights.values())):
+            found, expected = "the weights add up to more than a number can be", "weights with a finite sum"
+            yield document.problem(("population", name), found, expected, "give shares, such as 55 and 45")
 
 
 def check_conditions(
@@ -158,15 +124,24 @@ def _worlds(spec: ScenarioSpec, document: Document) -> Iterator[Problem]:
         yield document.problem(("worlds",), "no reason is given", expected, at_key=True)
 
 
+def _programs(spec: ScenarioSpec, document: Document) -> Iterator[Problem]:
+    directory = str(document.path.resolve().parent)
+    for name, plan in spec.programs.items():
+        for trail, problem, at_key in plan_problems(name, plan, directory):
+            place = ("programs", name, *trail)
+            yield document.problem(place, problem.found, problem.expected, problem.suggestion, at_key=at_key)
+
+
 _CHECKS: Final[Mapping[Check, tuple[str, ...]]] = {
     _calls: ("calls",),
-    _timeline: ("calls", "timeline"),
+    check_times: ("calls", "timeline"),
     _deadline: ("calls", "deadline"),
-    _cuts: ("timeline",),
+    check_order: ("timeline",),
     _names_once: _PARAMETERS,
     _values: _PARAMETERS,
     _matrix: ("matrix", "vary", "population"),
     _worlds: ("worlds", "worlds_reason"),
+    _programs: ("programs",),
 }
 """Each check with the keys that it reads."""
 
@@ -197,11 +172,24 @@ def _topology(spec: ScenarioSpec, document: Document, broken: frozenset[str]) ->
     networks = _networks(spec, document, problems)
     for place, kind, name in _named(spec, document, broken):
         for network in networks:
-            if name not in (names := _names(network, kind)):
+            names = _names(network, kind)
+            if names is not None and name not in names:
                 found = f"no {kind} {name!r} in {network.name}"
-                problems.append(document.problem(place, found, "", did_you_mean(name, names)))
+                at_key = kind == _PLAYER
+                problems.append(document.problem(place, found, "", did_you_mean(name, names), at_key=at_key))
                 break
+    if "programs" not in broken and networks:
+        problems += _parts(spec, document, networks[0])
     return problems
+
+
+def _parts(spec: ScenarioSpec, document: Document, network: Network) -> Iterator[Problem]:
+    """Yield the programs that cannot play the part of their node; every network has the same roles."""
+    for name, plan in spec.programs.items():
+        node = network.nodes.get(name)
+        role = name if node is None else node.role
+        if (problem := role_problem(plan.to_program(""), role)) is not None and (node or role in ROLES):
+            yield document.problem(("programs", name), problem.found, problem.expected)
 
 
 def _at(document: Document, trail: Trail, problem: Problem) -> Problem:
@@ -279,15 +267,29 @@ def _named(
             yield (*trail, "to"), "endpoint", call.callee
     if "timeline" not in broken:
         for index, step in enumerate(spec.timeline):
-            action, settings = step.action
-            for key, kind in (("link", "link"), ("nat", "NAT box")):
-                if name := getattr(settings, key, None):
-                    yield ("timeline", index, action, key), kind, name
+            for below, kind, name in named_in_step(step):
+                yield ("timeline", index, *below), kind, name
+    if "programs" not in broken:
+        for name in spec.programs:
+            yield ("programs", name), _PLAYER, name
 
 
-def _names(network: Network, kind: str) -> list[str]:
-    if kind == "link":
+def _names(network: Network, kind: str) -> list[str] | None:
+    """Return the names of a kind: "link", "NAT box", "end of link LABEL", "link of ENDPOINT" ...
+
+    None where there is no such link or endpoint, which is told already.
+    """
+    what, _, whose = kind.partition(" of ")
+    if what == "end":
+        link = network.links.get(whose.removeprefix("link "))
+        return [link.a, link.b] if link else None
+    if what == "link" and whose:
+        node = network.nodes.get(whose)
+        return [interface.link for interface in node.interfaces] if node else None
+    if what == "link":
         return list(network.links)
-    if kind == "endpoint":
+    if kind == _PLAYER:
+        return players_of(network)
+    if what == "endpoint":
         return list(network.by_role.get(ENDPOINT, {}))
-    return [node.name for node in network.nodes.values() if node.kind is NodeKind.NAT]
+    return programs_of(network) if what == "node with a program" else nat_boxes_of(network)

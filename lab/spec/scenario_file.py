@@ -13,8 +13,9 @@ from pydantic import BaseModel, ValidationError
 
 from lab.errors import Problem, UsageError, did_you_mean
 from lab.spec.expectation import Expectation, parse_expectation
-from lab.spec.scenario import PROBLEMS, REQUIREMENT_PATTERN, SLUG_PATTERN, ScenarioSpec
+from lab.spec.scenario import REQUIREMENT_PATTERN, SLUG_PATTERN, ScenarioSpec
 from lab.spec.scenario_checks import check_conditions, check_together
+from lab.spec.scenario_values import PROBLEMS
 from lab.spec.yaml_loader import Document, Trail, load_yaml, parse_yaml
 
 
@@ -73,7 +74,7 @@ def check_scenario(document: Document) -> ScenarioFile:
         problems += _without_repeats(document, details)
         broken = frozenset(str(detail["loc"][0]) for detail in details if detail["loc"])
         # What is right is judged together all the same, so that one look shows everything.
-        intact = {key: value for key, value in document.value.items() if key not in broken}
+        intact = {key: value for key, value in document.value.items() if str(key) not in broken}
         spec = ScenarioSpec.model_validate(_PLACEHOLDERS | intact)
     problems += check_together(spec, document, broken)
     expectations = [] if "expect" in broken else _expectations(spec, document, problems)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lab.errors import UsageError
 from lab.spec.findings import Findings, Place
-from lab.spec.graph import Graph, check_connected
+from lab.spec.graph import Graph, check_connected, check_detached
 from lab.spec.link_reader import LinkReader
 from lab.spec.node_reader import NodeReader
 
@@ -27,7 +27,7 @@ def read_graph(topo: Topo, where: str, places: Mapping[Place, str] | None = None
     if not graph.devices:
         findings.wrong(where, "the topology has no nodes")
     if not findings.problems:
-        findings.extend(check_connected(graph))
+        findings.extend(check_connected(graph) or check_detached(graph))
     if findings.problems:
         raise UsageError(*findings.problems)
     return graph

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -224,7 +225,16 @@ def _authors_line() -> str:
     frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the documented way to one's caller
     while frame is not None and frame.f_code.co_filename in _NOT_THE_AUTHOR:
         frame = frame.f_back
-    return "" if frame is None else f"{display_path(Path(frame.f_code.co_filename))}:{frame.f_lineno}"
+    if frame is None:
+        return ""
+    directory = os.getcwd()  # noqa: PTH109 - a Path object would cost ten times the rest
+    return f"{_shown(frame.f_code.co_filename, directory)}:{frame.f_lineno}"
+
+
+@functools.lru_cache(maxsize=64)
+def _shown(file: str, _directory: str) -> str:
+    """Return a file as one would type it in that directory: every node and link asks for the same few."""
+    return display_path(Path(file))
 
 
 _NOT_THE_AUTHOR: Final = {__file__, inspect.getfile(Topo)}

@@ -16,7 +16,7 @@ from nat_models.conformance.rfc6888 import RFC6888
 from nat_models.model import NatModel
 from nat_models.packet import TransportAddress
 
-__all__ = ["Finding", "Level", "Statement", "Verdict", "check_nat_model", "statements"]
+__all__ = ["Finding", "Level", "Statement", "Verdict", "check_nat_model", "statements", "unmet_needs"]
 
 
 def statements() -> tuple[Statement, ...]:
@@ -28,7 +28,7 @@ def statements() -> tuple[Statement, ...]:
 def check_nat_model(model: NatModel) -> list[Finding]:
     """Return one finding for each statement, in order."""
     probe = Probe(model)
-    unmet = _unmet_needs(probe)
+    unmet = unmet_needs(probe)
     return [_finding(model, probe, statement, unmet) for statement in statements()]
 
 
@@ -47,7 +47,7 @@ def _finding(model: NatModel, probe: Probe, statement: Statement, unmet: dict[Ne
     )
 
 
-def _unmet_needs(probe: Probe) -> dict[Needs, str]:
+def unmet_needs(probe: Probe) -> dict[Needs, str]:
     """Return what the box is not seen to do, with what was seen instead."""
     if probe.box().into(REMOTE, HOST) == HOST:
         return dict.fromkeys(Needs, "A stranger's first packet passes: nothing is translated or filtered.")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from nat_models.conformance import Finding, Verdict, check_nat_model, statements
+from nat_models.conformance.measured import measured
 from nat_models.model import NatModel
 
 COMMAND = "python -m nat_models.conformance"
@@ -32,6 +33,7 @@ def conformance_report(models: Iterable[NatModel]) -> str:
     parts = [_HEAD]
     documents = dict.fromkeys(statement.document for statement in statements())
     parts += [_matrix(document, checked) for document in documents]
+    parts.append(_on_planes({model.name: findings for model, findings in checked}))
     parts.append("## Evidence\n\nWhat was seen, for everything above that is not met.\n")
     parts += [_evidence(model, findings) for model, findings in checked]
     return "\n".join(parts)
@@ -45,6 +47,45 @@ def _matrix(document: str, checked: Sequence[tuple[NatModel, list[Finding]]]) ->
         marks = [_mark(f) for f in findings if f.requirement.startswith(document)]
         lines.append(f"| {model.name} | " + " | ".join(marks) + " |")
     return "\n".join(lines) + "\n"
+
+
+_PLANES = """## On the kernel
+
+The same statements, run against boxes of the kernel world's [NAT planes](nat-planes.md): packets go in and
+come out by real devices. A cell says for how many presets, of those that the plane can be and that the
+statement applies to, the verdict is the one above. What lets more than a moment pass, or needs a network that
+the kernel cannot have, is not measured there (–).
+
+"""
+
+
+def _on_planes(engine: Mapping[str, list[Finding]]) -> str:
+    """Return what was measured, a column a plane, and every verdict that differs."""
+    found = measured()
+    lines = [f"| requirement | {' | '.join(found)} |", f"|---|{':-:|' * len(found)}"]
+    differing: list[str] = []
+    for number, statement in enumerate(statements()):
+        requirement = f"{statement.document} {statement.requirement}"
+        here = {name: findings[number].verdict for name, findings in engine.items()}
+        cells = []
+        for plane, presets in found.items():
+            there = {name: verdicts[requirement] for name, verdicts in presets.items() if name in here}
+            cells.append(_agreement(here, there))
+            differing += [
+                f"- {requirement}, `{name}` on the {plane} plane: {verdict.value}"
+                for name, verdict in there.items()
+                if verdict is not None and verdict is not here[name]
+            ]
+        lines.append(f"| {requirement} | {' | '.join(cells)} |")
+    return _PLANES + "\n".join([*lines, "", "What differs:", "", *(differing or ["- Nothing."])]) + "\n"
+
+
+def _agreement(here: Mapping[str, Verdict], there: Mapping[str, Verdict | None]) -> str:
+    """Return how often two verdicts are the same, where one of them says anything."""
+    nothing = Verdict.NOT_APPLICABLE
+    told = {name: v for name, v in there.items() if v is not None and not v is here[name] is nothing}
+    same = sum(verdict is here[name] for name, verdict in told.items())
+    return f"{same} of {len(told)}" if told else "–"
 
 
 def _statements(document: str) -> list[str]:

@@ -3,6 +3,9 @@
 A preset is asked for as ``symmetric``, by an alias, or with axes changed in the text itself:
 ``symmetric{filter_scope: per-endpoint, lifetimes.udp: 30s}``. What stands in the braces is a YAML flow
 mapping. Names such as ``adm-apdf`` give any pair of the mapping × filtering matrix (:func:`model_for`).
+
+A user's own presets are files of the same form: by path (``boxes/hotel.yaml``), or by name where they lie in
+``./nat_models``. They cannot redefine a name that ships: every report that says it would mean another box.
 """
 
 from __future__ import annotations
@@ -22,9 +25,19 @@ from nat_models.model import Filtering, Mapping, NatModel, PortAssignment
 from nat_models.model_reader import dotted, flatten, read_model
 from nat_models.values import SHORT_FILTERING, SHORT_MAPPING
 
-__all__ = ["aliases", "load_model_file", "load_preset", "model_for", "preset_names", "presets"]
+__all__ = [
+    "aliases",
+    "load_model_file",
+    "load_preset",
+    "model_for",
+    "own_preset_files",
+    "preset_names",
+    "presets",
+]
 
 DIRECTORY: Final = Path(__file__).parent
+OWN_DIRECTORY: Final = "nat_models"
+"""Where a user's own presets lie, below the directory that a command is given in."""
 
 
 @functools.cache
@@ -44,11 +57,19 @@ def aliases() -> MappingABC[str, str]:
     return {alias: name for name in preset_names() for alias in _shipped(name)[1]}
 
 
+def own_preset_files() -> MappingABC[str, Path]:
+    """Return the user's own presets by name, in alphabetical order: those that no shipped name hides."""
+    taken = {*preset_names(), *aliases()}
+    files = sorted(Path(OWN_DIRECTORY).glob("*.yaml"))
+    return {path.stem: path for path in files if path.stem not in taken}
+
+
 def load_preset(name: str, **overrides: object) -> NatModel:
     """Return a preset, with axes changed where asked.
 
     Args:
-        name: A preset's name or alias, a pair such as ``eim-apdf``, or either with overrides in braces.
+        name: A preset's name or alias, a pair such as ``eim-apdf``, the name of an own file in
+            ``./nat_models``, a path to one (with a slash, or ending in ``.yaml``); overrides in braces.
         **overrides: Axes of :class:`~nat_models.model.NatModel` with their values as enum members, words,
             durations or (nested) mappings. The name of the result shows them.
 
@@ -99,6 +120,8 @@ def load_model_file(path: Path) -> NatModel:
 
 
 def _named(name: str) -> NatModel:
+    if "/" in name or name.endswith(".yaml"):
+        return _own(Path(name))
     if name in preset_names():
         return _shipped(name)[0]
     if name in aliases():
@@ -106,11 +129,27 @@ def _named(name: str) -> NatModel:
     mapping, _, filtering = name.partition("-")
     if mapping in SHORT_MAPPING and filtering in SHORT_FILTERING:
         return model_for(mapping, filtering)
-    known = (*preset_names(), *aliases(), *(f"{m}-{f}" for m in SHORT_MAPPING for f in SHORT_FILTERING))
+    own = own_preset_files()
+    if name in own:
+        return _own(own[name])
+    known = (*preset_names(), *aliases(), *own, *(f"{m}-{f}" for m in SHORT_MAPPING for f in SHORT_FILTERING))
     suggestion = did_you_mean(name, known)
     if suggestion.startswith("known"):
-        suggestion = did_you_mean(name, preset_names())
+        suggestion = did_you_mean(name, (*preset_names(), *own))
     raise UnknownPreset(ModelProblem("", f"no NAT preset {name!r}", "the name of a preset", suggestion))
+
+
+def _own(path: Path) -> NatModel:
+    """Return the model of a user's file, as it is now."""
+    try:
+        return load_model_file(path)
+    except UnicodeDecodeError:
+        raise InvalidModel(ModelProblem(str(path), "no text in UTF-8", "YAML 1.2")) from None
+    except OSError as error:
+        problem = ModelProblem(
+            "", f"no NAT preset file {str(path)!r}", "a readable file", f"{error.strerror}"
+        )
+        raise UnknownPreset(problem) from None
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 """Bad input gets one screen: the place, what was found and expected, what to try. Nothing is left."""
 
 import errno
+import os
 import re
 import subprocess
 import sys
@@ -129,9 +130,12 @@ callpath: --set alice_nat=cgn,cgn: the same twice
         (["show", "two_homes", "--set", "alice_nat"], r"\ncallpath: --set alice_nat: not an assignment\n.*"),
         (
             ["run", "nat_matrix", "--seed", "x"],
-            r"\nUsage: .*Invalid value for '--seed': 'x' is not a valid integer.\n",
+            r"\nUsage: .*'--seed' \(env var: 'CALLPATH_SEED'\): 'x' is not a valid integer.\n",
         ),
-        (["run", "nat_matrix", "--repeat", "0"], r"\nUsage: .*'--repeat': 0 is not in the range x>=1.\n"),
+        (
+            ["run", "nat_matrix", "--repeat", "0"],
+            r"\nUsage: .*'--repeat' \(env var: 'CALLPATH_REPEAT'\): 0 is not in the range x>=1.\n",
+        ),
         (["rnu", "nat_matrix"], r'\nUsage: .*no command \'rnu\'; did you mean "run"\?\n'),
         (["predict", "symmetric"], r"\nUsage: .*two NATs, one of each side, or none; got 1: symmetric\n"),
         (["predict", "none", "full-cone+cng"], r'\n.*no NAT preset \'cng\'\n.*\n  did you mean "cgn"\?\n'),
@@ -215,7 +219,7 @@ def test_a_scenario_with_a_misspelt_setting_is_refused_not_run_with_the_default(
             "MATRIX: no parameter 'alice_net' varies\n  did you mean \"alice_nat\"?",
         ),
         ("def scenario(lab): pass", "scenario is no coroutine function\n  expected async def scenario(lab)"),
-        ("REPEAT = 2_000_000", "are 2000000 trials\n  expected at most 1000000 a run"),
+        ("REPEAT = 2_000_000", "are 2000000 trials\n  expected at most 100000 a run"),
     ],
 )
 def test_a_setting_that_cannot_be_meant_is_refused_before_anything_runs(
@@ -239,6 +243,7 @@ VARY = {"bob_delay_of_mine": ["1ms", "2ms"]}
 async def scenario(lab):
     assert lab.parameters["bob_delay_of_mine"] in {"1ms", "2ms"}
     assert lab.parameters["pause"] == "3s"
+    await lab.call("alice", "bob")
 """
     (tmp_path / "mine.py").write_text(text)
     assert callpath("run", "./mine.py", "--set", "pause=3s").code == 0
@@ -356,3 +361,116 @@ def test_an_internal_error_has_its_own_exit_code_and_says_how_to_report_it(callp
     assert_one_screen(done, 70)
     assert "internal error: ZeroDivisionError" in done.err
     assert "CALLPATH_TRACEBACK=1" in done.err
+
+
+def test_a_mistake_made_a_thousand_times_fills_one_screen_at_most(callpath, tmp_path):
+    """A loop in a topology repeats itself: the first problems are shown, and how many more."""
+    topology = tmp_path / "many.py"
+    topology.write_text(
+        "from mininet.topo import Topo\n"
+        "class Many(Topo):\n"
+        "    def build(self):\n"
+        "        for number in range(1000):\n"
+        '            self.addHost(f"h{number}")\n'
+        'topos = {"many": Many}\n'
+    )
+    done = callpath("show", topology)
+    assert done.code == 2
+    assert 1 < done.err.count("has no role") <= 40
+    assert len(done.err.splitlines()) <= 41
+    assert re.search(r"\.\.\. and 9\d\d more", done.err)
+
+
+VARYING = "callpath: 1\ntopology: two_homes\ncalls: {from: alice, to: bob}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        (
+            "mine.yaml",
+            VARYING + "vary: {alice_nat: []}\nrepeat: 0\n",
+            """\
+callpath: mine.yaml:4:8: 'alice_nat' has no value: no trial is left
+    4 | vary: {alice_nat: []}
+      |        ^^^^^^^^^
+  expected a list of at least one
+mine.yaml:5:1: repeat is 0: no trial is left
+    5 | repeat: 0
+      | ^^^^^^
+  expected 1 or more
+""",
+        ),
+        (
+            "mine.py",
+            'TOPOLOGY = "two_homes"\nVARY = {"alice_nat": []}\nasync def scenario(lab): pass\n',
+            """\
+callpath: mine.py: VARY: 'alice_nat' has no value: no trial is left
+  expected a list of at least one
+""",
+        ),
+        (
+            "mine.py",
+            'TOPOLOGY = "two_homes"\nREPEAT = 0\nasync def scenario(lab): pass\n',
+            "callpath: mine.py: REPEAT: repeat is 0: no trial is left\n  expected 1 or more\n",
+        ),
+    ],
+)
+def test_a_scenario_without_a_trial_says_which_key_leaves_none(callpath, tmp_path, name, text, expected):
+    (tmp_path / name).write_text(text)
+    for command in ("run", "check"):
+        done = callpath(command, f"./{name}")
+        assert_one_screen(done, 5)
+        assert done.err == expected
+
+
+def test_an_empty_list_may_be_overridden(callpath, tmp_path):
+    (tmp_path / "mine.yaml").write_text(VARYING + "vary: {alice_nat: []}\n")
+    assert callpath("check", "./mine.yaml", "--set", "alice_nat=none").code == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("folder.yaml", "'./folder.yaml' is a directory"),
+        ("pipe.yaml", "'./pipe.yaml' is a named pipe"),
+        ("loop.yaml", "'./loop.yaml' cannot be read: Too many levels of symbolic links"),
+        ("dangling.py", "'./dangling.py' is a symbolic link to nothing"),
+        ("folder", "'./folder' is a directory"),
+        ("absent.yaml", "no scenario file './absent.yaml'"),
+        ("absent", "'./absent' is no scenario file"),
+    ],
+)
+def test_what_stands_in_place_of_a_scenario_is_named(callpath, tmp_path, path, expected):
+    for folder in ("folder", "folder.yaml"):
+        (tmp_path / folder).mkdir()
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    (tmp_path / "dangling.py").symlink_to("nowhere.py")
+    for command in ("run", "check"):
+        done = callpath(command, f"./{path}")
+        assert_one_screen(done, 2)
+        assert done.err.startswith(f"callpath: {expected}\n  expected a scenario's file, ending in .")
+
+
+def test_known_parameters_are_listed_once_each(callpath):
+    """The scenario varies what the topology has: both know the name."""
+    done = callpath("run", "nat_matrix", "--set", "nope=1")
+    assert_one_screen(done, 2)
+    known = re.search(r"known: (.+)", done.err)[1].split(", ")
+    assert "alice_nat" in known
+    assert known == sorted(set(known))
+
+
+@pytest.mark.parametrize(("command", "file"), [("report", "x.html"), ("replay", "x.pcapng")])
+def test_an_output_elsewhere_that_cannot_be_written_claims_nothing_of_a_run(
+    callpath, tmp_path, command, file
+):
+    (tmp_path / "plain").write_text("a file where a directory is meant")
+    callpath("run", "nat_matrix", "--set", "alice_nat=none", "--set", "bob_nat=none", "--repeat", "1")
+    trial = ["alice_nat=none"] if command == "replay" else []
+    for place, because in (("absent", "No such file or directory"), ("plain", "Not a directory")):
+        done = callpath(command, "latest", *trial, "-o", f"{place}/{file}")
+        assert done.code == 4
+        assert f"callpath: {place}/{file}: cannot be written ({because}" in done.err
+        assert "is kept" not in done.err

@@ -41,9 +41,9 @@ def test_a_cell_that_is_unknown_or_not_one_is_bad_usage(callpath, cell, because)
 
 def test_a_trial_without_calls_has_nothing_to_explain(callpath, tmp_path):
     (tmp_path / "idle.py").write_text(
-        'TOPOLOGY = "two_homes"\n\nasync def scenario(lab):\n    await lab.sleep(1.0)\n'
+        'TOPOLOGY = "two_homes"\n\nasync def scenario(lab):\n    await lab.sleep("1s")\n'
     )
-    assert callpath("run", "./idle.py").code == 0
+    assert callpath("run", "./idle.py").code == 3
     assert "no call was made in it" in callpath("explain", "latest").out
 
 

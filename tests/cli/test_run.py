@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pandas as pd
-import pytest
 
+from lab.results.stored_run import read_run
 from lab.spec.event import Event, EventType
 
 SMALL = (
@@ -29,7 +29,6 @@ def only_run(folder: Path) -> Path:
     return run
 
 
-@pytest.mark.requirement("Z1-12")
 def test_the_matrix_says_by_letter_and_symbol_which_path_each_pair_takes(callpath):
     done = callpath("run", *SMALL)
     assert done.code == 0
@@ -49,9 +48,7 @@ def test_a_run_keeps_manifest_events_table_and_both_pictures(callpath, tmp_path)
     assert manifest["seed"] == 5
     assert manifest["libraries"]["aioice"]
     models = {box["model"]["name"]: box for box in manifest["nat_boxes"]}
-    assert models["symmetric"]["model"]["reply_reuse"] == "existing-flow-first", (
-        "the semantics, with every result"
-    )
+    assert models["symmetric"]["model"]["reply_reuse"] == "separate-flows", "the semantics, with every result"
     assert "address-and-port-dependent" in models["symmetric"]["probed"]["mapping"]
     assert len(manifest["trials"]) == 8
     result = json.loads((run / "result.json").read_text())
@@ -61,17 +58,16 @@ def test_a_run_keeps_manifest_events_table_and_both_pictures(callpath, tmp_path)
         assert (run / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_events_are_the_shards_in_trial_order_and_every_line_is_an_event(callpath, tmp_path):
+def test_the_events_of_a_finished_run_are_in_one_file_in_trial_order_and_nowhere_else(callpath, tmp_path):
     callpath("run", *SMALL)
     run = only_run(tmp_path)
     keys = [trial["key"] for trial in json.loads((run / "manifest.json").read_text())["trials"]]
-    shards = sorted((run / "trials").iterdir())
-    assert [shard.stem.partition("-")[2] for shard in shards] == keys
-    joined = (run / "events.jsonl").read_text()
-    assert joined == "".join(shard.read_text() for shard in shards)
-    events = [Event.from_json(line) for line in joined.splitlines()]
-    assert {trial for trial, _ in events} == set(keys)
+    assert not (run / "trials").exists()
+    events = [Event.from_json(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    assert list(dict.fromkeys(trial for trial, _ in events)) == keys
     assert sum(event.type is EventType.TRIAL_ENDED for _, event in events) == 8
+    stored = read_run(run)
+    assert "".join(map(stored.events_of, stored.trials)) == (run / "events.jsonl").read_text()
 
 
 def test_the_table_has_one_row_a_call_with_selected_and_possible_path(callpath, tmp_path):
@@ -100,7 +96,7 @@ def test_a_run_never_overwrites_another(callpath, tmp_path):
 
 
 def test_captures_are_kept_on_request(callpath, tmp_path):
-    assert callpath("run", *SMALL, "--capture").code == 0
+    assert callpath("run", *SMALL, "--capture", "all").code == 0
     captures = sorted((only_run(tmp_path) / "pcap").iterdir())
     assert len(captures) == 8
     assert captures[0].read_bytes()[:4] == bytes.fromhex("0a0d0d0a"), "a pcapng section header"

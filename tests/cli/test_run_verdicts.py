@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 SCENARIO = """\
@@ -16,6 +17,18 @@ repeat: 4
 calls: {{from: alice, to: bob, start_offset: -30ms}}
 expect:
   - {{metric: {metric}, {statistic}, {rest}}}
+"""
+
+
+MIX = """\
+callpath: 1
+topology: two_homes
+parameters: {{alice_nat: symmetric}}
+population: {{bob_nat: {{full-cone: 3, symmetric: 1}}}}
+repeat: 40
+calls: {{from: alice, to: bob, start_offset: -30ms}}
+expect:
+  - {{metric: relay.share, rate: "<= {bound}", severity: warning, why: the relays are sized for it}}
 """
 
 
@@ -58,6 +71,41 @@ def test_a_warning_is_told_and_fails_nothing(run):
     assert result["ok"] is True
 
 
+@pytest.mark.requirement("Z1-12")
+@pytest.mark.parametrize(("bound", "alarmed"), [("60%", False), ("5%", True)])
+def test_the_share_of_calls_on_the_relay_is_stated_and_beyond_its_bound_an_alarm_is_raised(
+    callpath, tmp_path, bound, alarmed
+):
+    """Alice's calls need the relay where they meet a symmetric NAT: about a quarter of them."""
+    (tmp_path / "mix.yaml").write_text(MIX.format(bound=bound))
+    done = callpath("run", "./mix.yaml")
+    (folder,) = Path(tmp_path, "results").iterdir()
+    (verdict,) = json.loads((folder / "result.json").read_text())["verdicts"]
+    rows = pq.read_table(folder / "trials.parquet").to_pylist()
+    assert verdict["n"] == len(rows) == 40
+    assert verdict["value"] == sum(row["path"] == "relay" for row in rows) / 40
+    assert 0.05 < verdict["value"] < 0.6
+    alarm, stated = f"WARN  relay.share rate <= {bound}", f"found {100 * verdict['value']:.3g} %"
+    assert (alarm in done.out, stated in done.out) == (alarmed, alarmed)
+    assert done.code == 0
+
+
+def test_a_warning_that_nobody_can_judge_is_told_and_changes_no_exit_code(run):
+    done, result = run("consent.detection_time", 'p95: "< 1s"', "severity: warning")
+    assert done.code == 0
+    assert "????  consent.detection_time p95 < 1s  [alice_nat=full-cone]  (only a warning)" in done.out
+    assert "0 of 2 verdicts: pass, 2 inconclusive" in done.out
+    assert (result["ok"], result["outcome"]) == (True, "pass")
+
+
+def test_an_error_beside_warnings_decides_the_exit_code(run):
+    both = '}\n  - {metric: ice.connected, rate: "== 0%", severity: warning'
+    done, _ = run("relay.share", 'rate: "== 0%"', "why: because" + both)
+    assert done.code == 1
+    assert done.out.index("FAIL  ") < done.out.index("WARN  ")
+    assert "1 of 4 verdicts: pass, 1 failed, 2 warned" in done.out
+
+
 def test_an_expectation_that_nothing_was_measured_for_is_inconclusive_never_a_pass(run):
     done, result = run("consent.detection_time", 'p95: "< 1s"')
     assert done.code == 3
@@ -70,7 +118,7 @@ def test_what_is_expected_of_cells_that_were_not_asked_for_is_set_aside(callpath
         "run", "nat_matrix", "--set", "alice_nat=none", "--set", "bob_nat=symmetric", "--repeat", "1"
     )
     assert done.code == 0
-    assert "4 expectations are about cells that --set left out" in done.out
+    assert "4 expectations are about cells that --set or --trial left out" in done.out
 
 
 def test_few_samples_cannot_bound_a_share_with_confidence(run):

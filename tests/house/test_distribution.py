@@ -49,6 +49,12 @@ def test_presets_are_in_the_wheel(names):
     assert presets <= set(names)
 
 
+def test_the_report_has_its_template_style_and_script(names):
+    templates = {p.relative_to(ROOT).as_posix() for p in (ROOT / "lab/report/html/templates").iterdir()}
+    assert {path.rpartition(".")[2] for path in templates} == {"css", "html", "js"}
+    assert templates <= set(names)
+
+
 def test_only_the_two_packages_are_installed(names):
     """No top-level `topologies`, `scenarios` or `tests` that would shadow a user's own."""
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"lab", "nat_models"}

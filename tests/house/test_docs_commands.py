@@ -91,7 +91,9 @@ def _copy_of_repository(target: Path) -> None:
 def _run(command: str, directory: Path) -> subprocess.CompletedProcess[str]:
     # In the order of a shell with .venv activated; nothing of the caller's settings for callpath or make.
     own = {
-        key: value for key, value in os.environ.items() if not key.startswith(("CALLPATH_", "MAKE", "MFLAGS"))
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("CALLPATH_", "MAKE", "MFLAGS", "ARGS"))
     }
     path = f"{sys.prefix}/bin{os.pathsep}{own['PATH']}"
     return subprocess.run(

@@ -21,7 +21,7 @@ DESCRIPTION = GROUND | {"lab.spec"}
 PROTOCOLS = DESCRIPTION | {"lab.protocols"}
 PROGRAMS = PROTOCOLS | {"lab.roles", "lab.measure"}
 WORLDS = PROGRAMS | {"lab.handle", "lab.sim", "lab.emu", "lab.results"}
-TOP = WORLDS | {"lab.run", "lab.report"}
+TOP = WORLDS | {"lab.run", "lab.report", "lab.live", "lab.serve"}
 MAY_IMPORT = {
     "nat_models": set(),
     "lab": set(),
@@ -31,12 +31,16 @@ MAY_IMPORT = {
     "lab.protocols": DESCRIPTION,
     "lab.roles": PROTOCOLS,
     "lab.measure": PROTOCOLS,
-    "lab.handle": PROGRAMS,
+    "lab.faults": DESCRIPTION,
+    "lab.adapters": set(),
+    "lab.handle": PROGRAMS | {"lab.faults"},
     "lab.sim": PROGRAMS | {"lab.handle"},
-    "lab.emu": PROGRAMS | {"lab.handle"},
+    "lab.emu": PROGRAMS | {"lab.handle", "lab.adapters"},
     "lab.results": PROGRAMS,
     "lab.run": WORLDS,
     "lab.report": PROGRAMS | {"lab.results"},
+    "lab.live": WORLDS | {"lab.run", "lab.report"},
+    "lab.serve": WORLDS | {"lab.run", "lab.report", "lab.live"},
     "lab.cli": TOP,
     "lab.pytest_plugin": TOP,
     "topologies": set(),
@@ -51,12 +55,13 @@ LIBRARY_HOMES = {
     "click": ("lab/cli/",),
     "docker": ("lab/emu/",),
     "dns": ("lab/sim/", "lab/emu/", "lab/protocols/"),
+    "jinja2": ("lab/report/",),
     "matplotlib": ("lab/report/",),
     "mininet": ("lab/emu/",),
     "mininet.topo": ("lab/", "topologies/"),
     "pandas": ("lab/results/", "lab/report/", "lab/measure/"),
     "pyarrow": ("lab/results/", "lab/report/"),
-    "pydantic": ("lab/spec/", "lab/run/"),
+    "pydantic": ("lab/spec/", "lab/run/", "lab/serve/"),
     "pyroute2": ("lab/emu/",),
     "rich": ("lab/cli/", "lab/report/"),
     "ruamel": ("nat_models/", "lab/spec/"),

@@ -107,6 +107,7 @@ def test_marks_of_a_class_and_of_its_module_hold_for_each_test(cited):
         (CITE + "@pytest.mark.skip(reason='later')\ndef test_it(): pass\n", "skipped"),
         (CITE + "@pytest.mark.skipif(True, reason='later')\ndef test_it(): pass\n", "skipped"),
         (CITE + "@pytest.mark.xfail\ndef test_it(): pass\n", "an expected failure"),
+        (CITE + "@pytest.mark.slow\ndef test_it(): pass\n", "slow, so no part of what CI runs"),
         (CITE + "@pytest.mark.xfail(reason='known')\ndef test_it(): pass\n", "an expected failure"),
         (CITE + "def test_it():\n    pytest.skip('later')\n", "skipped"),
         (CITE + "def test_it():\n    x = 1\n    pytest.xfail('known')\n", "an expected failure"),

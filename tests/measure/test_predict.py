@@ -60,7 +60,6 @@ def test_a_symmetric_nat_is_met_by_a_restricted_one_as_a_peer_reflexive_address(
     assert possible(behind("symmetric"), behind("restricted")) == {"prflx-srflx"}
 
 
-@pytest.mark.requirement("Z0-13", "Z4-19", "Z4-20")
 def test_where_no_udp_leaves_a_relay_over_tcp_is_the_only_way():
     blocked = behind("udp-blocked")
     assert predict(blocked, behind("full-cone")).reach is Reach.NONE

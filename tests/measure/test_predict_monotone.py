@@ -43,6 +43,9 @@ relays = st.builds(
     stun_shares_address=st.booleans(),
     stun=st.booleans(),
 )
+NO_FLOW_WINS = [reuse for reuse in ReplyReuse if reuse is not ReplyReuse.EXISTING_FLOW_FIRST]
+"""Where what comes in by the known port is answered by it, or where nothing is, whatever was sent before."""
+
 own_layers = st.lists(boxes, max_size=2).map(tuple)
 
 
@@ -95,9 +98,11 @@ def test_how_many_of_81_cells_go_direct(scope, reuse):
         (FilterScope.PER_MAPPING, ReplyReuse.OFF): (42, 42),
         (FilterScope.PER_MAPPING, ReplyReuse.INBOUND_FIRST): (57, 57),
         (FilterScope.PER_MAPPING, ReplyReuse.EXISTING_FLOW_FIRST): (57, 53),
+        (FilterScope.PER_MAPPING, ReplyReuse.SEPARATE_FLOWS): (57, 57),
         (FilterScope.PER_ENDPOINT, ReplyReuse.OFF): (45, 45),
         (FilterScope.PER_ENDPOINT, ReplyReuse.INBOUND_FIRST): (77, 77),
         (FilterScope.PER_ENDPOINT, ReplyReuse.EXISTING_FLOW_FIRST): (69, 65),
+        (FilterScope.PER_ENDPOINT, ReplyReuse.SEPARATE_FLOWS): (77, 77),
     }
     cells = list(product(KINDS, KINDS))
     found = tuple(
@@ -108,7 +113,17 @@ def test_how_many_of_81_cells_go_direct(scope, reuse):
 
 
 @pytest.mark.parametrize("scope", FilterScope, ids=lambda scope: scope.value)
-@pytest.mark.parametrize("reuse", [ReplyReuse.OFF, ReplyReuse.INBOUND_FIRST], ids=lambda reuse: reuse.value)
+def test_flows_kept_apart_let_the_same_cells_go_direct_as_answers_by_the_latest_mapping(scope):
+    for at_once in (False, True):
+        apart, latest = (
+            {(a, b) for a, b in product(KINDS, KINDS) if direct_pairs(a, b, (scope, reuse), at_once=at_once)}
+            for reuse in (ReplyReuse.SEPARATE_FLOWS, ReplyReuse.INBOUND_FIRST)
+        )
+        assert apart == latest
+
+
+@pytest.mark.parametrize("scope", FilterScope, ids=lambda scope: scope.value)
+@pytest.mark.parametrize("reuse", NO_FLOW_WINS, ids=lambda reuse: reuse.value)
 def test_relaxing_a_box_never_costs_a_direct_path_without_flows_that_win(scope, reuse):
     for at_once in (False, True):
         assert not list(relaxations_that_cost((scope, reuse), at_once=at_once))
@@ -116,7 +131,7 @@ def test_relaxing_a_box_never_costs_a_direct_path_without_flows_that_win(scope, 
 
 def test_relaxing_a_box_never_worsens_the_class_between_any_settings_without_flows_that_win():
     """Every box of every such setting against every other, with TURN for one side."""
-    free = [setting for setting in SETTINGS if setting[1] is not ReplyReuse.EXISTING_FLOW_FIRST]
+    free = [setting for setting in SETTINGS if setting[1] in NO_FLOW_WINS]
     models = {
         (kind, setting): model_for(*kind, filter_scope=setting[0], reply_reuse=setting[1])
         for kind, setting in product(KINDS, free)

@@ -207,7 +207,6 @@ def test_an_expectation_about_no_cell_of_the_run_is_not_met():
     assert (verdict.outcome, verdict.cell, verdict.n) == (INCONCLUSIVE, {}, 0)
 
 
-@pytest.mark.requirement("Z1-12")
 def test_a_population_is_judged_as_a_whole_and_may_be_asked_for_a_part():
     request = expecting("relay.share", rate="<= 30%").request
 
@@ -360,3 +359,32 @@ def test_a_verdict_can_be_stored():
     assert json.loads(json.dumps(data, allow_nan=False)) == data
     assert (data["outcome"], data["n"], data["value"], data["cell"]) == ("pass", 30, 1.0, {"nat": "cone"})
     assert json.dumps(judge(expectation, {}, []).as_data(), allow_nan=False)
+
+
+# Kept, and read back
+
+
+@pytest.mark.parametrize(
+    ("record", "values"),
+    [
+        ({"rate": ">= 95%", "why": "it is promised"}, [1, 0, 1]),
+        ({"rate": ">= 95%", "confidence": "90%", "within": "2s"}, [1, 1]),
+        ({"rate": "== 100%", "severity": "warning"}, []),
+        ({"metric": "ice.setup_time", "p95": "< 800ms"}, [0.7, 0.9, 0.3]),
+    ],
+)
+def test_a_verdict_that_was_written_as_json_is_read_back(record, values):
+    verdict = judge(expecting(**record), {"alice_nat": "cgn", "loss": 0.5}, one_call_a_trial(values))
+    read = Verdict.from_data(json.loads(json.dumps(verdict.as_data())))
+    assert read.as_data() == verdict.as_data()
+    assert format_verdict(read) == format_verdict(verdict)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [({"metric": "ice.hope"}, KeyError), ({"outcome": "maybe"}, ValueError), ({"interval": 3}, TypeError)],
+)
+def test_what_is_no_verdict_of_this_lab_is_not_read(change, error):
+    data = judge(expecting(rate=">= 95%"), {}, calls(1, 1)).as_data()
+    with pytest.raises(error):
+        Verdict.from_data({**data, **change})

@@ -108,7 +108,7 @@ class BoxMachine(RuleBasedStateMachine):
         if outcome.packets:
             packet, side = outcome.packets[0]
             assert side is Side.INSIDE
-            assert packet.source == remote
+            self.check_seen(packet.destination, packet.source, external, remote)
             self.check_admitted(packet.destination, external, remote)
             self.came.append((self.now, packet.destination, external, remote))
 
@@ -130,6 +130,10 @@ class BoxMachine(RuleBasedStateMachine):
             assert side is Side.INSIDE
             if self.model.hairpinning is Hairpinning.INTERNAL_SOURCE:
                 assert packet.source == internal
+            elif self.model.reply_reuse is ReplyReuse.SEPARATE_FLOWS:
+                assert packet.source[0] in {
+                    external[0] for mine, external, _ in self.live if mine == internal
+                }
             else:
                 assert (internal, packet.source) in {key[:2] for key in self.live}
                 self.came.append((self.now, packet.destination, target, packet.source))
@@ -162,6 +166,21 @@ class BoxMachine(RuleBasedStateMachine):
     @property
     def overloads(self):
         return self.model.port_assignment is PortAssignment.PRESERVE_OVERLOAD
+
+    def check_seen(self, internal, seen, external, remote):
+        """The inside sees the remote itself, or, where flows are kept apart, another port of its address.
+
+        What it then sends there arrives at the remote, and leaves by the mapping that the packet came in by.
+        """
+        if self.model.reply_reuse is not ReplyReuse.SEPARATE_FLOWS:
+            assert seen == remote
+        assert seen[0] == remote[0]
+        if seen == remote:
+            return
+        packet, side = self.play(internal, seen, Side.INSIDE).packets[0]
+        assert side is Side.OUTSIDE
+        assert (packet.source, packet.destination) == (external, remote)
+        self.sent.append((self.now, internal, external, remote))
 
     def check_admitted(self, internal, external, remote):
         """Somebody must have opened the filter, by the axis' definition and not longer ago than a lifetime.

@@ -181,3 +181,35 @@ def test_the_view_shows_what_the_box_holds(bench):
     external = box.out(HOST, R1)
     (view,) = box.nat.mappings
     assert (view.internal, view.external, view.remote, view.expires) == (HOST, external, R1, 60.0)
+
+
+def test_a_flush_loses_every_mapping_and_counts_them(bench):
+    box = bench("symmetric")
+    external = box.out(HOST, R1)
+    box.out(HOST, R2)
+    (event,) = box.nat.flush(box.now).events
+    assert (event.kind, event.as_data()) == (NatEventKind.FLUSHED, {"mappings": 2})
+    assert box.nat.mappings == ()
+    assert box.nat.next_wake() is None
+    assert box.into(R1, external) is None
+
+
+@pytest.mark.parametrize(("forget", "same"), [("flush", False), ("reboot", True)])
+def test_after_a_flush_ports_go_on_and_after_a_reboot_they_begin_anew(bench, forget, same):
+    """Sequential ports tell the two apart; a box that keeps the internal port gives it again either way."""
+    box = bench(model_for("apdm", "apdf", port_assignment="sequential"))
+    first = box.out(HOST, R1)
+    getattr(box.nat, forget)(box.now)
+    again = box.out(HOST, R1)
+    assert (again == first) is same
+    assert same or again[1] == first[1] + 1
+
+
+def test_a_flushed_box_that_preserves_ports_gives_the_same_again(bench):
+    """So does netfilter after `conntrack -F`: with port preservation a peer does not notice."""
+    box = bench("port-restricted")
+    external = box.out(HOST, R1)
+    box.nat.flush(box.now)
+    assert box.into(R1, external) is None
+    assert box.out(HOST, R1) == external
+    assert box.into(R1, external) == HOST

@@ -77,6 +77,38 @@ def test_random_draws_differ_by_seed_and_repeat_for_one_seed(bench):
     assert draws[0] == draws[1] != draws[2]
 
 
+@pytest.mark.parametrize("kind", ["random", "contiguous", "port-block"])
+def test_what_one_host_does_gives_no_other_host_other_ports(bench, kind):
+    """A fault at one customer of a carrier moves nobody else's ports, and two at one moment have no order."""
+    model = model_for("apdm", "eif", port_assignment=kind, ports={"block_size": 64})
+    alone, shared = bench(model), bench(model)
+    shared.out(A, R1)  # takes the first block, where ports come in blocks
+    alone.out(A, R1)
+    for n in range(10, 20):
+        shared.out((f"10.0.0.{n}", 5000), R1)
+    given = [[box.out(A, remote) for remote in (R2, R3)] for box in (alone, shared)]
+    assert given[0] == given[1]
+
+
+def test_the_addresses_of_an_arbitrary_pool_are_drawn_for_each_host_alone(bench):
+    addresses = [f"203.0.113.{n}" for n in range(1, 9)]
+    model = model_for("apdm", "eif", port_assignment="random", pooling="arbitrary")
+    one, other = bench(model, addresses), bench(model, addresses)
+    for n in range(10, 20):
+        other.out((f"10.0.0.{n}", 5000), R1)
+    drawn = [[box.out(A, (R1[0], port)) for port in range(1, 40)] for box in (one, other)]
+    assert drawn[0] == drawn[1]
+    assert {address for address, _ in drawn[0]} == set(addresses), "each of them comes up"
+
+
+def test_a_reboot_does_not_begin_the_draws_anew(bench):
+    """A host gets another port after it: who held the old one is not taken for it."""
+    box = bench("symmetric")
+    before = [box.out(A, remote) for remote in (R1, R2, R3)]
+    box.nat.reboot(box.now)
+    assert not set(before) & {box.out(A, remote) for remote in (R1, R2, R3)}
+
+
 def test_contiguous_keeps_the_distance_of_consecutive_internal_ports(bench):
     box = bench(model_for("eim", "eif", port_assignment="contiguous"))
     rtp, rtcp = box.out(("10.0.0.2", 6000), R1), box.out(("10.0.0.2", 6001), R1)

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 
-from lab.roles.catalogue import PASSWORD, USERNAME, make_role
+from lab.roles.catalogue import make_role
 from lab.roles.endpoint.config import TurnServers
 from lab.roles.puncher import ATTEMPTS, Puncher, PuncherConfig
+from lab.roles.servers import PASSWORD, USERNAME
 from lab.sim.clock import VirtualLoop
 from lab.sim.network import SimNetwork
 from lab.sim.rebind import aioice_on_simulated_hosts

@@ -20,7 +20,10 @@ STUN = ("stun", "3478")
 
 
 class Box(NamedTuple):
-    """State of one NAT: which external ports exist, who opened what, which port a flow (E, R) is bound to."""
+    """State of one NAT: which external ports exist, who opened what, which port a flow (E, R) is bound to.
+
+    Where flows are kept apart, a flow is (external port, remote, what the inside sees in the remote's place).
+    """
 
     ports: frozenset
     opened: frozenset
@@ -31,6 +34,7 @@ class Packet(NamedTuple):
     source: Address
     target: Address
     answers: tuple | None  # (address probed, address the probe came from), None for a probe
+    probed: tuple | None = None  # what a probe was sent to, as its sender knows it
 
 
 EMPTY = Box(frozenset(), frozenset(), frozenset())
@@ -53,29 +57,52 @@ def mapping_key(model: NatModel, remote: Address):
 
 
 def outbound(model: NatModel, address: str, box: Box, inner: Address, remote: Address):
+    """Return the external port, the remote that the packet goes to, and the box as it is then."""
+    if model.reply_reuse is ReplyReuse.SEPARATE_FLOWS:
+        return outbound_apart(model, address, box, inner, remote)
     flows = dict(box.flows)
     outer = flows.get((inner, remote)) or (address, (inner, mapping_key(model, remote)))
     if model.reply_reuse is ReplyReuse.EXISTING_FLOW_FIRST:
         flows[inner, remote] = outer
     opener = outer if model.filter_scope is FilterScope.PER_MAPPING else inner
     opened = box.opened | {(opener, filter_key(model, remote))}
-    return outer, Box(box.ports | {outer}, opened, frozenset(flows.items()))
+    return outer, remote, Box(box.ports | {outer}, opened, frozenset(flows.items()))
+
+
+def outbound_apart(model: NatModel, address: str, box: Box, inner: Address, seen: Address):
+    outer, remote = (address, (inner, mapping_key(model, seen))), seen
+    mine = [flow for flow in box.flows if (flow[0][1][0], flow[2]) == (inner, seen)]
+    if mine:
+        outer, remote, _ = mine[0]
+    else:
+        assert not any(flow[:2] == (outer, remote) for flow in box.flows), "no flow ends here"
+    opener = outer if model.filter_scope is FilterScope.PER_MAPPING else inner
+    opened = box.opened | {(opener, filter_key(model, remote))}
+    return outer, remote, Box(box.ports | {outer}, opened, box.flows | {(outer, remote, seen)})
 
 
 def inbound(model: NatModel, box: Box, outer: Address, remote: Address):
+    """Return the inner port or None, what is seen there in the remote's place, and the box as it is then."""
     if outer not in box.ports:
-        return None, box
+        return None, remote, box
     inner = outer[1][0]
     opener = outer if model.filter_scope is FilterScope.PER_MAPPING else inner
     admits_all = model.filtering is Filtering.ENDPOINT_INDEPENDENT
     if not admits_all and (opener, filter_key(model, remote)) not in box.opened:
-        return None, box
+        return None, remote, box
+    if model.reply_reuse is ReplyReuse.SEPARATE_FLOWS:
+        seen = next((flow[2] for flow in box.flows if flow[:2] == (outer, remote)), remote)
+        if any(
+            flow[0][1][0] == inner and flow[2] == seen and flow[:2] != (outer, remote) for flow in box.flows
+        ):
+            seen = (remote[0], (remote, outer))  # a drawn port, named by the flow it stands for
+        return inner, seen, box._replace(flows=box.flows | {(outer, remote, seen)})
     flows = dict(box.flows)
     if model.reply_reuse is ReplyReuse.INBOUND_FIRST:
         flows[inner, remote] = outer
     elif model.reply_reuse is ReplyReuse.EXISTING_FLOW_FIRST:
         flows.setdefault((inner, remote), outer)
-    return inner, box._replace(flows=frozenset(flows.items()))
+    return inner, remote, box._replace(flows=frozenset(flows.items()))
 
 
 class Peer(NamedTuple):
@@ -94,24 +121,27 @@ class Peer(NamedTuple):
         return self.name if level == len(self.layers) - 1 else f"{self.name}-{level}"
 
     def send(self, boxes, remote):
+        """Return source and destination of the packet outside, and the boxes as they are then."""
         if self.relay_key:
             key = remote[0] if self.relay_key == "ip" else remote
-            return (self.at, self.name), (boxes[0]._replace(opened=boxes[0].opened | {key}),)
+            return (self.at, self.name), remote, (boxes[0]._replace(opened=boxes[0].opened | {key}),)
         at, boxes = self.host, list(boxes)
         for level, model in enumerate(self.layers):
-            at, boxes[level] = outbound(model, self.address_of(level), boxes[level], at, remote)
-        return at, tuple(boxes)
+            at, remote, boxes[level] = outbound(model, self.address_of(level), boxes[level], at, remote)
+        return at, remote, tuple(boxes)
 
     def receive(self, boxes, packet):
+        """Return what the peer sees as the source, None if it gets nothing, and the boxes then."""
+        source = packet.source
         if self.relay_key:
-            key = packet.source[0] if self.relay_key == "ip" else packet.source
-            return packet.target == (self.at, self.name) and key in boxes[0].opened, boxes
+            key = source[0] if self.relay_key == "ip" else source
+            return source if packet.target == (self.at, self.name) and key in boxes[0].opened else None, boxes
         at, boxes = packet.target, list(boxes)
         for level in range(len(self.layers) - 1, -1, -1):
-            at, boxes[level] = inbound(self.layers[level], boxes[level], at, packet.source)
+            at, source, boxes[level] = inbound(self.layers[level], boxes[level], at, source)
             if at is None:
-                return False, tuple(boxes)
-        return at == self.host, tuple(boxes)
+                return None, tuple(boxes)
+        return source if at == self.host else None, tuple(boxes)
 
 
 class State(NamedTuple):
@@ -145,7 +175,7 @@ def reachable_pairs(
         elif peer.relay_key:
             first = (peer.at, peer.name)
         else:
-            first, state = peer.send(state, STUN)
+            first, _, state = peer.send(state, STUN)
         known.append(first)
         boxes.append(state)
     start = State(tuple(boxes), tuple(frozenset({a} - {None}) for a in known[::-1]), ((), ()))
@@ -164,8 +194,8 @@ def reachable_pairs(
 
 
 def probe(peers, state, me, target):
-    source, boxes = peers[me].send(state.boxes[me], target)
-    packet = Packet(source, target, None)
+    source, destination, boxes = peers[me].send(state.boxes[me], target)
+    packet = Packet(source, destination, None, target)
     return State(put(state.boxes, me, boxes), state.knows, put(state.flying, me, (*state.flying[me], packet)))
 
 
@@ -187,25 +217,25 @@ def deliver(peers, state, sender, known, found):
     me = 1 - sender
     packet, *rest = state.flying[sender]
     flying = put(state.flying, sender, tuple(rest))
-    admitted, boxes = peers[me].receive(state.boxes[me], packet)
+    seen, boxes = peers[me].receive(state.boxes[me], packet)
     state = State(put(state.boxes, me, boxes), state.knows, flying)
-    if not admitted:
+    if seen is None:
         return state
     if packet.answers is None:
-        if depth_of(packet.source) <= DEPTH:
-            state = state._replace(knows=put(state.knows, me, state.knows[me] | {packet.source}))
-        source, boxes = peers[me].send(state.boxes[me], packet.source)
-        answer = Packet(source, packet.source, (packet.target, packet.source))
+        if depth_of(seen) <= DEPTH:
+            state = state._replace(knows=put(state.knows, me, state.knows[me] | {seen}))
+        source, destination, boxes = peers[me].send(state.boxes[me], seen)
+        answer = Packet(source, destination, (packet.probed, seen))
         state = State(put(state.boxes, me, boxes), state.knows, put(flying, me, (*flying[me], answer)))
         return state if flying[me] else deliver(peers, state, me, known, found)
     probed, mapped = packet.answers
-    if packet.source == probed:
+    if seen == probed:
         mine, its = name_of(peers[me], mapped, known[me]), name_of(peers[sender], probed, known[sender])
         found.add((mine, its) if me == 0 else (its, mine))
     return state
 
 
 def name_of(peer, address, known):
-    if address != known:
+    if address != known and not peer.relay_key:
         return "prflx"
     return "relay" if peer.relay_key else "srflx" if peer.layers else "host"

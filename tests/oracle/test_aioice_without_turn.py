@@ -49,7 +49,7 @@ own, each check makes a mapping and each mapping a new peer-reflexive pair: aioi
 def connects(spec, offset: float) -> bool:
     async def call(lab):
         policy = CandidatePolicy(candidates="no-relay")
-        await lab.call("alice", "bob", policy=policy, start_offset=offset)
+        await lab.call("alice", "bob", policy=policy, start_offset=f"{offset}s")
 
     events, _ = simulate(spec, call, {}, run_seed=1, trial_key="", deadline=600, event_budget=EVENT_BUDGET)
     (record,) = calls_of(events)

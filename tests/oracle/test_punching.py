@@ -2,6 +2,7 @@
 
 from itertools import combinations_with_replacement, product
 
+import pytest
 from punching import planned, reached_on, with_boxes
 
 from lab.measure.predict import PeerNetwork, predict
@@ -31,9 +32,10 @@ def test_hosts_of_two_homes_with_equal_addresses_are_not_mistaken_for_each_other
     assert not reached_on(load_topology("two_homes", homes))
 
 
-def test_sending_at_once_reaches_all_that_needs_no_order_and_nothing_else():
+@pytest.mark.parametrize("reuse", [ReplyReuse.EXISTING_FLOW_FIRST, ReplyReuse.SEPARATE_FLOWS])
+def test_sending_at_once_reaches_all_that_needs_no_order_and_nothing_else(reuse):
     boxes = [
-        model_for(*kind, filter_scope=FilterScope.PER_ENDPOINT, reply_reuse=ReplyReuse.EXISTING_FLOW_FIRST)
+        model_for(*kind, filter_scope=FilterScope.PER_ENDPOINT, reply_reuse=reuse)
         for kind in product(Mapping, Filtering)
     ]
     for a, b in combinations_with_replacement(boxes, 2):
@@ -48,6 +50,15 @@ def test_a_side_that_leads_reaches_what_needs_it_to_be_first():
     assert reached(strict, mover, AT_ONCE) == set()
     assert reached(strict, mover, LEADS[:1]) == {("srflx", "srflx")}
     assert reached(strict, mover, LEADS[1:]) == set()
+
+
+def test_a_flow_beside_the_first_one_is_reached_in_every_order_and_seen_under_a_port_that_nobody_has():
+    strict = box("eim-apdf")
+    mover = model_for("adm", "eif", reply_reuse="separate-flows")
+    assert possible(strict, mover).needs_first == {("srflx", "srflx"): "alice"}
+    assert reached(strict, mover, AT_ONCE) == {("prflx", "srflx")}
+    assert reached(strict, mover, LEADS[:1]) == {("srflx", "srflx")}
+    assert reached(strict, mover, LEADS[1:]) == {("prflx", "srflx")}
 
 
 def test_a_single_volley_opens_a_filter_without_binding_the_other_sides_flow():

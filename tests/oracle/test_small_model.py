@@ -44,7 +44,7 @@ def test_81_cells_agree_in_every_setting(scope, reuse):
 
 @pytest.mark.parametrize("together", [False, True], ids=["any order", "both send at once"])
 def test_boxes_of_different_settings_agree_too(together):
-    """All 1485 pairs of the 54 boxes; where both sides send at once, what needs one first drops out."""
+    """All 2628 pairs of the 72 boxes; where both sides send at once, what needs one first drops out."""
     for a, b in combinations_with_replacement(EVERY_BOX, 2):
         prediction = predict(network(a), network(b))
         expected = prediction.possible - (prediction.needs_first.keys() if together else frozenset())

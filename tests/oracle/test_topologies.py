@@ -29,7 +29,7 @@ class AnyBox:
     def __call__(self, *, hairpinning: str = "none") -> str:
         axes = {
             "filter_scope": ("per-mapping", "per-endpoint"),
-            "reply_reuse": ("off", "inbound-first", "existing-flow-first"),
+            "reply_reuse": ("off", "inbound-first", "existing-flow-first", "separate-flows"),
             "unsolicited": ("drop", "drop", "icmp-unreachable", "input-accept"),
         }
         kind = "-".join(map(self.draw.choice, (("eim", "adm", "apdm"), ("eif", "adf", "apdf"))))
@@ -122,7 +122,13 @@ def test_every_preset_against_the_common_ones(name):
         agree(load_topology("two_homes", homes))
 
 
-@pytest.mark.parametrize("reuse", ["off", "existing-flow-first"])
+@pytest.mark.parametrize("mobile", ["none", "symmetric"])
+def test_a_phone_that_might_move_is_where_it_is(mobile):
+    """A link that is not attached makes nothing possible, whatever is behind it."""
+    agree(load_topology("handover", {"home_nat": "symmetric", "mobile_nat": mobile}))
+
+
+@pytest.mark.parametrize("reuse", ["off", "existing-flow-first", "separate-flows"])
 def test_a_box_that_takes_early_packets_itself(reuse):
     box = AnyBox(3)
     for filtering in ("eif", "adf", "apdf"):

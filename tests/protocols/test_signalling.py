@@ -16,18 +16,21 @@ DESCRIPTIONS = st.builds(
 )
 SIGNALS = st.builds(
     Signal,
-    kind=st.sampled_from(["register", "offer", "answer", "bye", "unknown"]),
+    kind=st.sampled_from(["register", "registered", "offer", "answer", "candidate", "bye", "unknown"]),
     sender=TEXT,
     to=TEXT,
     call=TEXT,
     ice=st.none() | DESCRIPTIONS,
+    sdp=TEXT,
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=8,
 )
-KEYS = st.sampled_from(["kind", "sender", "to", "call", "ice", "candidates", "username_fragment", "password"])
+KEYS = st.sampled_from(
+    ["kind", "sender", "to", "call", "ice", "sdp", "candidates", "username_fragment", "password"]
+)
 
 
 @given(SIGNALS)

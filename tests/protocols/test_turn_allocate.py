@@ -56,6 +56,29 @@ def test_tcp_and_udp_from_one_address_are_two_clients(bench):
     assert table.server.allocations == 2
 
 
+def test_a_clients_port_does_not_depend_on_who_else_asked_before(bench):
+    """So one client's fault moves nobody else's ports, and two who ask at one moment have no order."""
+    addresses = [(f"198.51.100.{host}", 5000) for host in (7, 8, 9)]
+
+    def relayed(order):
+        table, ports = bench(), {}
+        for address in order:
+            table.random.seed(address[0])  # each client's own transaction ids
+            ports[address] = table.client(address).relay()
+        return ports
+
+    assert relayed(addresses) == relayed(addresses[::-1])
+    assert relayed(addresses[:1]).items() <= relayed(addresses).items()
+    assert len(set(relayed(addresses).values())) == 3
+
+
+def test_a_client_that_comes_again_gets_another_port(bench):
+    alice = bench().client()
+    first = alice.relay()
+    alice.refresh(0)
+    assert alice.relay() != first
+
+
 @pytest.mark.parametrize(
     ("attributes", "expected"),
     [

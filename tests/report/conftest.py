@@ -1,11 +1,17 @@
 """One real call, traced once: Alice behind a symmetric NAT, Bob behind a port-restricted one."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from lab.cli.main import run_command_line
 from lab.run.plan import plan_run
 from lab.run.replay import Replay, trace_trial
+
+# The browser and made-up runs are modules beside the tests, which importlib's mode does not find by itself.
+sys.path.append(str(Path(__file__).parent))
 
 SCENARIO = str(Path(__file__).with_name("offset_call.py"))
 
@@ -29,3 +35,26 @@ def hasty_call() -> Replay:
 @pytest.fixture(scope="package")
 def direct_call() -> Replay:
     return traced("full-cone", "full-cone")
+
+
+def stored(base: Path, *arguments: str) -> Path:
+    """Run a scenario and return the directory of the run."""
+    run_command_line(["run", *arguments, "--results", str(base)])
+    (path,) = base.iterdir()
+    return path
+
+
+@pytest.fixture(scope="package")
+def failing_run(tmp_path_factory) -> Path:
+    """Return a run of 36 calls with failing, inconclusive and passing verdicts, and a warning."""
+    return stored(tmp_path_factory.mktemp("failing"), str(Path(__file__).with_name("failing_calls.yaml")))
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[object]:
+    """Chromium, with one page."""
+    from browser import Browser  # noqa: PLC0415 - beside this file: see above
+
+    chromium = Browser()
+    yield chromium
+    chromium.close()

@@ -6,4 +6,4 @@ ANSWER_TRAVELS = 0.030
 
 
 async def scenario(lab):
-    await lab.call("alice", "bob", start_offset=lab.parameters["start_offset"] - ANSWER_TRAVELS)
+    await lab.call("alice", "bob", start_offset=f"{lab.parameters['start_offset'] - ANSWER_TRAVELS}s")

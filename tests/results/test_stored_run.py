@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from lab.errors import UsageError
+from lab.results.finding import find_run
 from lab.results.manifest import make_manifest
 from lab.results.run_directory import RunDirectory
 from lab.results.selection import choose_trial
-from lab.results.stored_run import find_run, open_run
+from lab.results.stored_run import open_run
 from lab.run.plan import plan_run
 from lab.run.trial import run_trial
 

@@ -13,6 +13,7 @@ from lab.protocols.behaviour_discovery import (
     DiscoveryPlan,
     Findings,
     Ground,
+    LifetimeSearch,
     Observed,
     compare,
     lifetime_plan,
@@ -135,8 +136,8 @@ def reuse_that_fits(mapping, filtering, scope, reuse):
     if filtering is EIF or (per_endpoint and filtering is ADF) or (mapping, filtering) == (APDM, ADF):
         return {reuse}  # strangers and acquaintances alike come in by a mapping not made for them
     if per_endpoint:  # acquaintances only: to them, "off" and "existing flow first" answer alike
-        inbound_first = reuse is ReplyReuse.INBOUND_FIRST
-        return {reuse} if inbound_first else set(ReplyReuse) - {ReplyReuse.INBOUND_FIRST}
+        alike = {ReplyReuse.OFF, ReplyReuse.EXISTING_FLOW_FIRST}
+        return alike if reuse in alike else {reuse}
     return set(ReplyReuse)  # nobody comes in by a mapping not made for them
 
 
@@ -251,13 +252,13 @@ def test_another_lifetime_for_the_servers_port_is_probed_as_such():
     assert [probe.idle for probe in findings.lifetimes] == pytest.approx([36.0, 44.0])
 
 
-def test_an_unknown_lifetime_is_found_by_bisection():
+def test_an_unknown_lifetime_is_found_by_a_search():
     world = World(model_of(lifetimes=Lifetimes(udp=87.0)))
 
     async def search():
         host = _Host(world.config, world.host)
         ground = Ground(host, SERVER, (SERVER_ADDRESSES[1], 3479))
-        return await search_lifetime(ground, low=0.0, high=600.0, resolution=1.0)
+        return await search_lifetime(ground, LifetimeSearch(longest=600.0, resolution=1.0))
 
     alive, gone = world.run(search())
     assert alive <= 87.0 <= gone
@@ -300,7 +301,6 @@ class TestWithoutTranslation:
 
 
 class TestBlocked:
-    @pytest.mark.requirement("Z0-12", "Z1-9")
     def test_blocked_udp_fits_a_model_that_blocks_it_and_no_other(self):
         findings = probe(load_preset("udp-blocked"))
         assert not findings.reachable
@@ -351,7 +351,8 @@ class TestServers:
 
 def test_a_packet_that_comes_in_under_another_source_is_noted():
     """Linux does so: if the inside host has a flow to that remote already, the remote gets another port."""
-    world = World(model_of(mapping=APDM, filtering=EIF, port_assignment=PortAssignment.RANDOM))
+    model = model_of(mapping=APDM, filtering=EIF, port_assignment=PortAssignment.RANDOM)
+    world = World(dataclasses.replace(model, reply_reuse=ReplyReuse.OFF))
     receive = world.host.receive
     other = (SERVER_ADDRESSES[1], 3479)
 

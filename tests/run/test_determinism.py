@@ -134,3 +134,16 @@ def test_a_scenario_that_was_edited_runs_as_it_now_is(tmp_path):
         (call,) = run_trial(plan_run(str(file), seed=1).trials[0]).calls
         found.append(call.caller.sent)
     assert found == [3, 4]
+
+
+def test_faults_of_every_kind_are_the_same_in_any_process():
+    """What is held of a paused program, and what dies with a killed one, has an order of its own, too."""
+    path = str(Path(__file__).with_name("every_fault.yaml"))
+    (trial,) = [replace(trial, capture=True) for trial in plan_run(path, seed=7).trials]
+    result = run_trial(trial)
+    assert not result.invalid
+    digest = (
+        f"{hashlib.sha256(result.events.encode()).hexdigest()} {hashlib.sha256(result.pcapng).hexdigest()}"
+    )
+    for seed in (0, 4711):
+        assert _digests([trial], jobs=1, hash_seed=seed) == [digest]

@@ -1,6 +1,7 @@
 """A replay is the stored run to the byte, with the story of its packets."""
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,13 @@ def test_the_story_has_every_packet_that_crossed_a_wire_and_every_drop_that_even
     assert {drop.packet_id for drop in replay.trace.drops} <= {s.packet_id for s in replay.trace.steps}
 
 
+def test_with_a_capture_it_is_the_same_trial_and_the_same_capture(trial):
+    replay, asked = trace_trial(trial, capture=True), run_trial(replace(trial, capture=True))
+    assert replay.result.events == asked.events
+    assert replay.result.pcapng == asked.pcapng != b""
+    assert replay.trace == trace_trial(trial).trace
+
+
 def test_a_stored_trial_is_replayed(stored):
     replay = replay_stored(stored, stored.trials[0])
     assert replay.result.events == stored.events_of(stored.trials[0])
@@ -56,7 +64,9 @@ def test_the_first_event_that_differs_is_shown_from_both_sides(stored):
     shard = stored.shard(stored.trials[0])
     lines = shard.read_text().splitlines(keepends=True)
     shard.write_text("".join([*lines[:4], lines[4].replace('"t":', '"t":9'), *lines[5:]]))
-    with pytest.raises(TrialInvalid, match=r"line 5\n  stored:   .*\"t\":9(.|\n)*replayed: ") as caught:
+    with pytest.raises(
+        TrialInvalid, match=r"number 5, at 90\.06 s \(stored\) and 0\.06 s \(replayed\)"
+    ) as caught:
         replay_stored(stored, stored.trials[0])
     assert caught.value.exit_code == 3
 
@@ -65,5 +75,5 @@ def test_events_that_break_off_differ_where_they_do(stored):
     shard = stored.shard(stored.trials[0])
     lines = shard.read_text().splitlines(keepends=True)
     shard.write_text("".join(lines[:-1]))
-    with pytest.raises(TrialInvalid, match=rf"line {len(lines)}\n  stored:   \(no more events\)"):
+    with pytest.raises(TrialInvalid, match=rf"number {len(lines)}, (.|\n)*- \(no more events\)"):
         replay_stored(stored, stored.trials[0])

@@ -93,6 +93,27 @@ def test_each_step_is_one_request_to_the_handle():
     ]
 
 
+def test_each_fault_of_a_program_or_a_place_is_one_request_too():
+    timeline = """timeline:
+  - {at: 1s, kill: {node: relay}}
+  - {at: 2s, restart: {node: relay}}
+  - {at: 3s, pause: {node: bob}}
+  - {at: 4s, resume: {node: bob}}
+  - {at: 5s, flush: {nat: bob-nat}}
+  - {at: 6s, move: {endpoint: alice, to: alice-home, gap: 2s}}
+  - {at: 9s, drop: {link: bob-home, from: bob, packets: [4, 2]}}
+"""
+    assert asked_of(HEAD + CALL + timeline) == [
+        (1, "kill", "relay"),
+        (2, "restart", "relay"),
+        (3, "pause", "bob"),
+        (4, "resume", "bob"),
+        (5, "flush_nat", "bob-nat"),
+        (6, "move", "alice", "alice-home", "2.0s"),
+        (9, "drop", "bob-home", "bob", (4, 2)),
+    ]
+
+
 def test_a_flap_is_the_cuts_and_heals_it_stands_for():
     flap = "timeline: [{at: 10s, flap: {link: bob-home, down: 2s, up: 3s, times: 3}}]\n"
     assert asked_of(HEAD + CALL + flap) == [
@@ -267,7 +288,8 @@ def test_a_scenario_for_the_kernel_alone_is_refused_with_its_reason(write):
     "path", sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml")), ids=lambda p: p.stem
 )
 def test_a_shipped_scenario_says_what_it_is_why_and_what_must_hold(path):
-    file_plan = plan_run(str(path), seed=1)
+    world = parse_scenario(path.read_bytes(), path).spec.worlds[0]
+    file_plan = plan_run(str(path), seed=1, world=world)
     assert file_plan.expectations
     assert callable(load_scenario(path))
     assert file_plan.name == path.stem

@@ -88,6 +88,45 @@ def test_a_failed_check_moves_on_to_the_next_pair_until_none_is_left_and_the_cal
     assert played.of(EventType.ICE_FAILED, node="alice")
 
 
+def listed(played, node="alice"):
+    """Return how many pairs a side's check list had when it was formed."""
+    (checking,) = played.of(EventType.ICE_CHECKING, node=node)
+    return checking.data["pairs"]
+
+
+def test_the_check_list_has_a_pair_for_each_base_and_each_of_the_others_candidates(play):
+    """A reflexive candidate is sent from its base, so its pairs are the base's: RFC 8445 section 6.1.2.4."""
+    played = play("two_homes", together)
+    assert played.call.caller.candidate_types == ("host", "relay", "srflx")
+    assert [listed(played, node) for node in ("alice", "bob")] == [2 * 3, 2 * 3]
+
+
+def test_candidates_of_different_families_make_no_pair(play):
+    played = play("dual_stack", lambda lab: lab.call("alice", "bob", policy=NO_RELAY))
+    own = [e.data["address"] for e in played.of(EventType.ICE_CANDIDATE, node="alice")]
+    families = {":" in address.rpartition(":")[0] for address in own}
+    assert families == {False, True}
+    assert listed(played) < len(own) ** 2 / 2
+
+
+def test_of_the_pairs_that_are_listed_each_one_fails_before_the_call_does(play):
+    played = play(
+        "two_homes", lambda lab: lab.call("alice", "bob", policy=NO_RELAY),
+        alice_nat="symmetric", bob_nat="symmetric",
+    )  # fmt: skip
+    assert len(checks(played, "FAILED")) == listed(played)
+
+
+def test_where_there_is_nothing_to_check_the_list_is_empty_and_the_call_fails(play):
+    async def without_relay(lab):
+        lab.cut("relay")
+        await lab.call("alice", "bob", policy=RELAY_ONLY)
+
+    played = play("two_homes", without_relay)
+    assert [listed(played, node) for node in ("alice", "bob")] == [0, 0]
+    assert [e.node for e in played.of(EventType.ICE_FAILED)] == ["bob", "alice"]
+
+
 async def cut_the_servers(lab, policy):
     """Cut STUN and TURN in the middle of a call, and go on talking."""
     await lab.call("alice", "bob", policy=policy)
@@ -95,7 +134,7 @@ async def cut_the_servers(lab, policy):
     await lab.send_media("call-1", MediaPlan(packets=7))
 
 
-@pytest.mark.requirement("Z1-7", "Z1-3")
+@pytest.mark.requirement("Z1-3", "Z1-7")
 def test_once_direct_a_call_needs_neither_relay_nor_stun_server(play):
     played = play("two_homes", lambda lab: cut_the_servers(lab, NO_RELAY))
     assert played.call.path is PathClass.SERVER_REFLEXIVE

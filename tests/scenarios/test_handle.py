@@ -82,6 +82,42 @@ def test_wrong_names_and_values_are_refused(play, act, message):
         play("two_homes", wrong)
 
 
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda lab: lab.sleep(5), "sleep: 5 is not a duration"),
+        (lambda lab: lab.sleep("5"), "sleep: '5' has no unit"),
+        (lambda lab: lab.sleep("-5s"), "sleep: '-5s' is negative"),
+        (lambda lab: lab.call("alice", "bob", hold=60), "hold: 60 is not a duration"),
+        (lambda lab: lab.call("alice", "bob", start_offset=0.03), "start_offset: 0.03 is not a duration"),
+        (lambda lab: lab.call("alice", "bob", start_offset="-30"), "start_offset: '30' has no unit"),
+        (lambda lab: lab.call("alice", "bob", timeout=10.0), "timeout: 10.0 is not a duration"),
+    ],
+)
+def test_a_duration_needs_its_unit_as_in_a_file(play, act, message):
+    """Nothing is begun then: the call's name is still free."""
+
+    async def wrong(lab):
+        try:
+            await act(lab)
+        finally:
+            await lab.call("alice", "bob", name="call-1")
+
+    with pytest.raises(UsageError, match=message):
+        play("two_homes", wrong)
+
+
+def test_a_computed_duration_is_written_with_its_unit_and_loses_nothing(play):
+    third = 1 / 3
+
+    async def wait(lab):
+        began = lab.now
+        await lab.sleep(f"{third}s")
+        assert lab.now == began + third
+
+    play("two_homes", wait)
+
+
 def test_every_command_reaches_its_role_encoded(play):
     """Both worlds encode commands; here the events show that the role decoded what was sent."""
     commands = play("two_homes").of(EventType.COMMAND)

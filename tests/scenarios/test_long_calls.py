@@ -1,7 +1,5 @@
 """What happens to a call that lasts: consent, permissions, channels, mapping lifetimes."""
 
-import pytest
-
 from lab.spec.command import CandidatePolicy, MediaPlan
 from lab.spec.event import EventType, PathClass
 
@@ -34,7 +32,6 @@ def test_a_relay_that_keeps_to_the_letter_of_rfc_8656_cuts_a_client_that_only_re
     assert any("permission" in reason for reason in played.drop_reasons("relay"))
 
 
-@pytest.mark.requirement("Z1-8")
 def test_consent_is_lost_within_half_a_minute_of_the_path(play):
     async def cut_after_a_minute(lab):
         await lab.call("alice", "bob", policy=NO_RELAY, hold="60s")
@@ -63,12 +60,13 @@ def test_a_link_that_heals_in_time_keeps_the_call(play):
 def test_a_nat_that_forgets_before_the_next_consent_check_ends_the_call(play):
     """Mappings of 2 s, checks every 4 to 6 s: RFC 7675 finds that the path is gone.
 
-    Both boxes filter by address and port and give random ports, so each forgotten mapping is another port.
+    Bob's box gives every new mapping another port. Alice's check gets through if it follows one of his within
+    2 s; it takes six in a row that do not, so the call may last for minutes, and not for an hour.
     """
     forgetful = "symmetric{lifetimes.udp: 2s, lifetimes.udp_unreplied: 2s}"
 
     async def idle(lab):
-        await lab.call("alice", "bob", policy=NO_RELAY, hold="120s")
+        await lab.call("alice", "bob", policy=NO_RELAY, hold="1h")
 
     kept = play("two_homes", idle, alice_nat="full-cone", bob_nat="symmetric")
     ended = play("two_homes", idle, alice_nat="full-cone", bob_nat=forgetful)
@@ -77,7 +75,6 @@ def test_a_nat_that_forgets_before_the_next_consent_check_ends_the_call(play):
     assert ended.of(EventType.ICE_CONSENT_LOST)
 
 
-@pytest.mark.requirement("Z1-8")
 def test_a_nat_reboot_ends_a_direct_call_where_ports_are_random(play):
     async def reboot(lab):
         await lab.call("alice", "bob", policy=NO_RELAY, hold="30s")

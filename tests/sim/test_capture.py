@@ -6,8 +6,9 @@ from ipaddress import ip_network
 
 import pytest
 
-from lab.sim.capture import Capture, PcapngWriter
-from lab.sim.fragmentation import fragment_packet
+from lab.protocols.fragmentation import fragment_packet
+from lab.protocols.pcapng import PcapngWriter
+from lab.sim.capture import Capture
 from lab.spec.impairment import PERFECT
 from lab.spec.network import Interface, Link, Network, Node, NodeKind, Route
 from nat_models.packet import IcmpMessage, IcmpType, IpProtocol, Packet, TcpFlag, TcpHeader

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.protocols.fragmentation import fragment_packet
 from lab.sim.capture import encode_ip
-from lab.sim.fragmentation import fragment_packet
 from nat_models.packet import IcmpMessage, IcmpType, IpProtocol, Packet, TcpFlag, TcpHeader
 
 V4 = ("192.0.2.1", 40_000), ("198.51.100.7", 50_000)

@@ -66,7 +66,7 @@ def run(name):
             lab.impair("alice-access", mtu="576B", delay="10ms")
         await lab.call("alice", "bob", policy=policy, name="call", media=LARGE)
         await lab.hang_up("call")
-        await lab.sleep(5.0)
+        await lab.sleep("5s")
 
     events, invalid = simulate(
         spec, scenario, {}, run_seed=1, trial_key="t", deadline=600, event_budget=10**6, capture=capture

@@ -125,7 +125,7 @@ class TestBinding:
         assert ports(1) == first != ports(2)
 
     def test_when_every_port_is_taken_the_error_says_so(self, pair, monkeypatch):
-        monkeypatch.setattr("lab.sim.host.EPHEMERAL_PORTS", range(40_000, 40_010))
+        monkeypatch.setattr(pair.network.host("alice"), "_udp_ports", range(40_000, 40_010))
 
         async def scenario():
             ports = {(await pair.udp("alice")).name[1] for _ in range(10)}

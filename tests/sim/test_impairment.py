@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.sim.impairment import Fate, LinkDirection
+from lab.protocols.impairment import Fate, LinkDirection
 from lab.spec.impairment import PERFECT, GilbertElliott, Impairment, JitterOrder
 from nat_models.packet import IpProtocol, Packet
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.sim.impairment import Fate, LinkDirection
-from lab.sim.impairment.draws import Draws, Purpose, mix
+from lab.protocols.impairment import Fate, LinkDirection
+from lab.protocols.impairment.draws import Draws, Purpose, mix
 from lab.spec.impairment import PERFECT, GilbertElliott, Impairment
 from nat_models.packet import IpProtocol, Packet
 

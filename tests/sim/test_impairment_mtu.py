@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.sim.fragmentation import Reassembler, fragment_packet, internet_sum, natural_length
-from lab.sim.impairment import Fate, LinkDirection
+from lab.protocols.fragmentation import Reassembler, fragment_packet, internet_sum, natural_length
+from lab.protocols.impairment import Fate, LinkDirection
 from lab.spec.impairment import Impairment
 from nat_models.packet import (
     Fragment,
@@ -73,9 +73,9 @@ class TestLink:
         direction = LinkDirection(Impairment(mtu=1_400), 1, "wire", force={1: Fate.DROP})
         decision = direction.transmit(udp(bytes(4_000)), 0.0)
         assert len(decision.deliveries) == 2
-        [(piece, reason)] = decision.lost
+        [(piece, reason, number)] = decision.lost
         assert piece.fragment.offset == 1_376
-        assert reason == "dropped on request: packet 1 on wire"
+        assert (reason, number) == ("dropped on request: packet 1 on wire", 1)
         assert not decision.reason
 
     def test_when_every_fragment_is_lost_the_packet_is(self):

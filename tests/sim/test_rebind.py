@@ -4,6 +4,7 @@ import asyncio
 
 import aioice
 import aioice.ice
+import aioice.stun
 import aioice.turn
 import pytest
 from aioice.candidate import Candidate
@@ -114,6 +115,15 @@ class TestWhatAioiceSees:
 
         assert drawn(1, "alice") == drawn(1, "alice")
         assert len({drawn(1, "alice"), drawn(2, "alice"), drawn(1, "bob")}) == 3
+
+    def test_the_signatures_that_it_would_compute_itself(self):
+        message, key = bytes(40), b"secret"
+        own = aioice.stun.message_integrity(message, key)
+        with aioice_on_simulated_hosts():
+            shared = [aioice.stun.message_integrity(message, key) for _ in range(2)]
+            other = aioice.stun.message_integrity(message, b"another")
+        assert shared == [own, own]
+        assert other != own
 
     def test_nothing_where_no_host_is(self):
         with aioice_on_simulated_hosts(), pytest.raises(RuntimeError, match="no simulated host"):

@@ -43,6 +43,18 @@ def test_a_write_is_cut_into_segments(sender):
     assert [segment.length for segment in sender.take(1.0)] == [1000, 1000, 500]
 
 
+@pytest.mark.parametrize(
+    ("writes", "kept"), [([5000], 3000), ([1000] * 5, 3000), ([2500, 2500], 3000), ([100], 100)]
+)
+def test_what_the_buffer_has_no_room_for_can_be_forgotten_from_the_end(sender, writes, kept):
+    for number, size in enumerate(writes):
+        sender.write(bytes([number]) * size)
+    sender.forget_beyond(3000)
+    assert sender.backlog == kept
+    sent = b"".join(bytes(segment.payload) for segment in sender.take(1.0))
+    assert sent == b"".join(bytes([number]) * size for number, size in enumerate(writes))[:kept]
+
+
 def test_small_writes_share_a_segment_when_they_had_to_wait():
     sender = opened(replace(CONFIG, initial_window=1))
     sender.write(bytes(1000))

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import weakref
 
 import pytest
 from mininet.topo import Topo
@@ -50,10 +51,10 @@ class TestLimits:
     def test_a_trial_that_uses_up_its_events_is_invalid_and_says_when(self):
         async def scenario(lab):
             while lab.now >= 0:
-                await lab.sleep(0)
+                await lab.sleep("0s")
 
         events, invalid = play(scenario, event_budget=1_000)
-        assert invalid == "the trial used its budget of 1000 events by 0.030 s"
+        assert invalid == "the trial used its budget of 1000 events by 0.060 s"
         assert events[-1].data["events"] == 1_001
 
     def test_a_trial_that_waits_for_what_cannot_happen_is_invalid(self):
@@ -84,7 +85,7 @@ class TestFailures:
         monkeypatch.setattr("lab.roles.rendezvous.Rendezvous.run", lambda _self: fails(after=5.0))
 
         async def scenario(lab):
-            await lab.sleep(10.0)
+            await lab.sleep("10s")
 
         events, invalid = play(scenario)
         assert ("rendezvous", "ValueError: broken") in failures(events)
@@ -247,7 +248,7 @@ class TestTheEnd:
 
         async def scenario(lab):
             lab.simulated.host("bob").start(lingers())
-            await lab.sleep(1.0)
+            await lab.sleep("1s")
 
         events, _ = play(scenario)
         assert failures(events) == []
@@ -266,3 +267,32 @@ class TestTheEnd:
             {"link": "bob-access", "settings": "cut"},
             {"link": "bob-access", "settings": "healed"},
         ]
+
+
+class TestItsEnd:
+    def test_frees_the_network_without_the_garbage_collector(self):
+        parts = []
+
+        async def scenario(lab):
+            await lab.call("alice", "bob")
+            nodes = lab.simulated.nodes.values()
+            parts.extend(weakref.ref(node) for node in nodes if node.forwards)
+
+        gc.disable()
+        try:
+            play(scenario)
+            assert [part() for part in parts] == [None] * len(parts)
+        finally:
+            gc.enable()
+        assert len(parts) > 2
+
+    def test_leaves_the_network_to_a_killed_program_that_is_in_the_middle_of_something(self):
+        labs = []
+
+        async def scenario(lab):
+            labs.append(lab)
+            lab.kill("alice")
+
+        _, invalid = play(scenario)
+        assert invalid == ""
+        assert "alice" in labs[0].simulated.nodes

@@ -56,7 +56,7 @@ CASES = {
         changed(', role="relay"', ""),
         """\
         net.py:8: node 'relay' has no role
-          expected role= one of dns, endpoint, host, nat, relay, rendezvous, router, stun""",
+          expected role= one of dns, endpoint, host, nat, relay, rendezvous, router, sip_proxy, stun""",
     ),
     "unknown node option": (
         changed('role="relay"', 'role="relay", permission_refrehs="coturn"'),
@@ -68,7 +68,13 @@ CASES = {
         changed('role="endpoint"', 'role="endpoint", nat="symmetric"'),
         """\
         net.py:5: node 'alice': unknown option 'nat'
-          known: addresses, relay, resolver, role, stun, uplink""",
+          known: addresses, relay, resolver, role, stun, udp_ports, uplink""",
+    ),
+    "ports that are none": (
+        changed('role="endpoint"', 'role="endpoint", udp_ports="5061-5060"'),
+        """\
+        net.py:5: node 'alice': udp_ports='5061-5060'
+          expected the ports of UDP sockets that ask for none: ports such as "5060-5063\"""",
     ),
     "a resolver that is no DNS server": (
         changed('role="endpoint"', 'role="endpoint", resolver="sttic"'),

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lab.errors import Problem, UsageError
@@ -122,6 +122,7 @@ YAML_TEXT = st.text(alphabet="ab1: -[]{},&*!|>%@#'\"\n\t?~.<", max_size=80)
 
 @settings(deadline=None, max_examples=300)
 @given(YAML_TEXT)
+@example("1:")
 def test_any_text_that_looks_like_yaml_is_a_scenario_or_refused(text):
     outcome(text.encode())
     outcome((SMALLEST + text).encode())

@@ -99,7 +99,9 @@ def test_a_misspelt_name_is_told_the_nearest(directory):
 
 
 def test_a_file_that_does_not_exist_is_refused(directory):
-    assert refusal("nets/lan.py") == "no topology file 'nets/lan.py'\n  expected a path to a readable file"
+    assert refusal("nets/lan.py") == (
+        "no topology file 'nets/lan.py'\n  expected a topology's file, ending in .py"
+    )
 
 
 def test_other_content_is_found_the_same_way(directory):

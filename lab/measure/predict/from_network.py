@@ -55,7 +55,7 @@ def predict_call(
     """Return what is possible between two hosts of a network, from its description alone.
 
     A host with several ways out (links with default routes of their own, IPv4 and IPv6) tries each.
-    ``present_for`` says who may use the network's relay, if it has one.
+    ``present_for`` says who may use the network's relay, if it has one. Of several, the first stands for all.
 
     Raises:
         UsageError: no such host.
@@ -105,6 +105,7 @@ def _own_routes(host: Node, family: int) -> Iterator[tuple[Route | None, str]]:
     addresses = {
         interface.link: text.partition("/")[0]
         for interface in reversed(host.interfaces)
+        if interface.attached
         for text in reversed(interface.addresses)
         if _family(text) == family
     }

@@ -245,8 +245,10 @@ def _typed(x: View, y: View) -> Iterator[tuple[Pair, Finding]]:
     """Yield the findings on two views by candidate type, but for addresses that a side cannot have at all."""
     found = findings(x, y)
     for mine, its in product(Port, Port):
-        if _exists(x, mine) and _exists(y, its):
-            yield (_type(x, mine), _type(y, its)), found[mine, its]
+        finding = found[mine, its]
+        # A box that changes the other's port on the way in makes an address that nobody has.
+        if (_exists(x, mine) and _exists(y, its)) or not finding.blocked:
+            yield (_type(x, mine), _type(y, its)), finding
 
 
 def _exists(view: View, port: Port) -> bool:
@@ -256,6 +258,7 @@ def _exists(view: View, port: Port) -> bool:
 
 
 def _type(view: View, port: Port) -> CandidateType:
-    if port is Port.KNOWN and view.known is not None:
+    if view.known is not None and (port is Port.KNOWN or view.known is CandidateType.RELAYED):
+        # A relay's address is known by its IP, whatever port a box on the way makes of its own.
         return view.known
     return CandidateType.PEER_REFLEXIVE

@@ -78,12 +78,19 @@ def known_to_known(x: View, y: View) -> Finding:
 def known_to_fresh(x: View, y: View) -> Finding:
     """``y`` sends from a fresh port to the known address of ``x``, which lets it in and answers by it."""
     if not y.moves:
-        return _known_to_diverted(x, y)
+        return _known_to_seen_as_other(x) if x.separate_flows else _known_to_diverted(x, y)
     if x.deaf_to_fresh:
         return Finding(f"{y.moves}, which {x.name} cannot know, and {x.deaf_to_fresh}")
     if x.moves and x.no_reply_reuse:
         return Finding(f"{x.moves}, and {x.no_reply_reuse}")
     return POSSIBLE
+
+
+def _known_to_seen_as_other(x: View) -> Finding:
+    """``x`` has sent by a fresh port already: what then comes in on its known port is seen under another."""
+    if x.no_reply_reuse:
+        return Finding(f"{x.moves}, and {x.no_reply_reuse}")
+    return Finding(x.deaf_to_known_as_other)
 
 
 def _known_to_diverted(x: View, y: View) -> Finding:
@@ -99,7 +106,7 @@ def fresh_to_fresh(x: View, y: View) -> Finding:
     """Both send from ports nobody was told: one is learned on a known port, its answer tells the other."""
     for side, other in ((x, y), (y, x)):
         if not side.moves:
-            return _fresh_to_diverted(other, side)
+            return _fresh_to_fixed(other, side)
     if not x.no_reply_reuse and not y.no_reply_reuse:
         return Finding(f"{x.name} and {y.name} both answer by the known port that a packet came in on")
     if x.no_reply_reuse and y.no_reply_reuse:
@@ -110,6 +117,18 @@ def fresh_to_fresh(x: View, y: View) -> Finding:
     if reuser.fresh_deaf_to_fresh:
         return Finding(f"{table.moves}, and {reuser.fresh_deaf_to_fresh}")
     return _against_earlier_flow(table, reuser)
+
+
+def _fresh_to_fixed(mover: View, fixed: View) -> Finding:
+    """``fixed`` has one port, unless it is seen under another one, or a box takes an early packet for itself.
+
+    What ``mover`` answers to where it sees ``fixed`` leaves its first box by the known port, and may still be
+    given a fresh one by a box behind it.
+    """
+    if mover.separate_flows and mover.no_reply_reuse:
+        blocked = mover.deaf_to_known_as_other or fixed.deaf_to_fresh
+        return Finding(f"{fixed.name} has one port for all destinations") if blocked else POSSIBLE
+    return _fresh_to_diverted(mover, fixed)
 
 
 def _fresh_to_diverted(mover: View, fixed: View) -> Finding:
@@ -143,7 +162,7 @@ def _against_earlier_flow(table: View, reuser: View) -> Finding:
     good.
     """
     answers_differ = table.per_remote_port or table.answers_apart
-    if not reuser.existing_flow_first or answers_differ or reuser.deaf_to_fresh:
+    if not reuser.existing_flow_first or reuser.separate_flows or answers_differ or reuser.deaf_to_fresh:
         return POSSIBLE
     if not table.deaf_to_strangers:
         return Finding(first=reuser.name)

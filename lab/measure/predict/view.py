@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from lab.measure.predict.network import CandidateType, PeerNetwork, PermissionKey, RelayPlacement
 from nat_models.model import Filtering, FilterScope, Mapping, NatModel, ReplyReuse, Transparency, Unsolicited
@@ -46,10 +47,14 @@ class View:
     """Whether it does so even after it let a later packet of the same sender in (reply reuse off)."""
     existing_flow_first: bool = False
     """Whether a flow that the peer opened itself decides by which port it answers, once there is one."""
+    separate_flows: bool = False
+    """Whether what comes in on the known port beside such a flow is seen under another port, and answered."""
     deaf_to_strangers: str = ""
     """Why the known port lets nobody in before the peer has sent to the other side."""
     deaf_to_known: str = ""
     """Why the known port does not let the other's known address in after the peer has sent to it."""
+    deaf_to_known_as_other: str = ""
+    """The same, where a box changes the port that the address seems to have on the way in."""
     deaf_before_flow: str = ""
     """Why a stranger's packet does not get in as far as where it would bind a flow to the known port."""
     deaf_to_fresh: str = ""
@@ -104,7 +109,8 @@ def view_of_peer(
         ),
         # A peer's own packet leaves the boxes behind the first mover from an internal endpoint of their own,
         # so that the flow it opens there is not the one an answer by the known port belongs to.
-        existing_flow_first=bool(movers) and movers[0].model.reply_reuse is ReplyReuse.EXISTING_FLOW_FIRST,
+        existing_flow_first=bool(movers) and movers[0].model.reply_reuse in _FIRST_FLOW_STAYS,
+        separate_flows=bool(movers) and movers[0].model.reply_reuse is ReplyReuse.SEPARATE_FLOWS,
         answers_apart=bool(movers) and movers[0].model.reply_reuse is not ReplyReuse.OFF,
         diverts=bool(diverters),
         diverts_heard=any(box.model.reply_reuse is ReplyReuse.OFF for box in diverters),
@@ -114,6 +120,15 @@ def view_of_peer(
             box.shut
             for level, box in enumerate(boxes)
             if not (box.admits_all or box.opens(level, first_mover))
+        ),
+        # The first box that moves changes the port. Those behind it see another one than the peer sent to.
+        deaf_to_known_as_other=_first(
+            box.shut if level >= first_mover else box.picky
+            for level, box in enumerate(boxes)
+            if not (
+                box.admits_all
+                or (box.opens(level, first_mover) if level >= first_mover else box.admits_ports)
+            )
         ),
         deaf_to_fresh=_first(
             box.shut if not box.opens(level, first_mover) else box.picky
@@ -137,6 +152,9 @@ def view_of_relay(owner: str, relay: RelayPlacement, *, silent: str = "") -> Vie
         deaf_to_fresh=picky,
         fresh_deaf_to_fresh=picky,
     )
+
+
+_FIRST_FLOW_STAYS: Final = (ReplyReuse.EXISTING_FLOW_FIRST, ReplyReuse.SEPARATE_FLOWS)
 
 
 class _Box:

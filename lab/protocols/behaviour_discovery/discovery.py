@@ -21,6 +21,7 @@ from lab.protocols.behaviour_discovery.findings import Findings, LifetimeProbe, 
 from lab.protocols.behaviour_discovery.lifetimes import LifetimePlan, probe_lifetimes, probe_refresh
 from lab.protocols.behaviour_discovery.probing import Corner, Ground, ProbeHost, ProbeSocket
 from lab.protocols.behaviour_discovery.replies import probe_filter_scope, probe_reply_reuse
+from lab.protocols.behaviour_discovery.server_check import ServerAbilities, examine_server
 from nat_models.model import (
     Filtering,
     FilterScope,
@@ -29,6 +30,7 @@ from nat_models.model import (
     Pooling,
     PortAssignment,
     Refresh,
+    ReplyReuse,
     Transparency,
     Unsolicited,
 )
@@ -49,9 +51,14 @@ _PRESERVING: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscoveryPlan:
-    """What to probe beyond the basics. ``lifetimes`` None leaves them out: they take their time."""
+    """What to probe beyond the basics. ``lifetimes`` None leaves them out: they take their time.
+
+    ``own_server`` false: the server is not the lab's, so what it does is examined first, and what cannot be
+    seen by it is said so.
+    """
 
     lifetimes: LifetimePlan | None = None
+    own_server: bool = True
 
 
 async def discover(host: ProbeHost, server: TransportAddress, plan: DiscoveryPlan) -> Findings:
@@ -73,24 +80,47 @@ async def discover(host: ProbeHost, server: TransportAddress, plan: DiscoveryPla
     basics = replace(
         basics, reachable=True, other=answer.other, mapped=answer.mapped, address_rewritten=rewritten
     )
-    if answer.other is None:
+    able = ServerAbilities() if plan.own_server else await examine_server(host, server, answer.other)
+    if plan.own_server and answer.other is None:
         return replace(basics, notes=("the server has one address only: it cannot classify",))
-    discovery = _Discovery(Ground(host, server, answer.other), translated=translated)
+    ground = Ground(host, server, answer.other or server)
+    discovery = _Discovery(ground, translated=translated, able=able)
+    if not able.corners:
+        return await discovery.run_without_corners(replace(basics, other=None))
     return await discovery.run(basics, plan)
 
 
 class _Discovery:
-    def __init__(self, ground: Ground, *, translated: bool) -> None:
+    def __init__(self, ground: Ground, *, translated: bool, able: ServerAbilities) -> None:
         self._ground = ground
         self._host = ground.host
         self._translated = translated
+        self._able = able
+
+    async def run_without_corners(self, basics: Findings) -> Findings:
+        """Find what a server with one endpoint shows: whether and how ports are translated, hairpinning."""
+        samples = await self._sample_ports()
+        hairpinning = await self._hairpinning()
+        if hairpinning.value is Hairpinning.NONE:
+            hairpinning = Observed(tuple(Hairpinning), "not done, or refused by the filter")
+        untranslated = Observed((Transparency.FIREWALL, Transparency.NONE), "needs a second address")
+        return replace(
+            basics,
+            response_port=False,
+            transparency=Observed((Transparency.TRANSLATE,)) if self._translated else untranslated,
+            port_assignment=self._port_assignment(samples),
+            samples=samples,
+            pooling=_pooling(samples),
+            hairpinning=hairpinning,
+            notes=self._able.notes,
+        )
 
     async def run(self, basics: Findings, plan: DiscoveryPlan) -> Findings:
         samples = await self._sample_ports()
         mapping = await self._mapping()
         transparency = await self._transparency()
         stateless = transparency.value is Transparency.NONE
-        lifetimes = None if stateless else plan.lifetimes
+        lifetimes = None if stateless or not self._able.response_port else plan.lifetimes
         steps: Sequence[Any] = await self._host.together(
             self._filtering(),
             self._fragments(),
@@ -109,7 +139,7 @@ class _Discovery:
         elif mapping.value is not Mapping.ENDPOINT_INDEPENDENT and hairpinning.value is Hairpinning.NONE:
             reason = "the filter refuses what comes from another mapping inside"
             hairpinning = Observed(tuple(Hairpinning), reason)
-        return replace(
+        found = replace(
             basics,
             transparency=transparency,
             mapping=mapping,
@@ -124,8 +154,9 @@ class _Discovery:
             fragments=fragments,
             lifetimes=alive,
             refresh=refresh,
-            notes=self._notes(),
+            notes=(*self._able.notes, *self._notes()),
         )
+        return found if self._able.response_port else _without_response_port(found)
 
     def _notes(self) -> tuple[str, ...]:
         """Tell of rewritten sources: connection tracking does so where a packet's own flow is taken."""
@@ -208,6 +239,8 @@ class _Discovery:
             socket.close()
 
     async def _fragments(self) -> Observed[bool]:
+        if not self._able.padding:
+            return Observed((False, True), "the server does not know PADDING")
         socket = await self._host.open()
         answer = await socket.ask(self._ground.server, padding=FRAGMENTED)
         socket.close()
@@ -248,6 +281,23 @@ class _Discovery:
             return Observed((Hairpinning.NONE,))
         internal = seen == sender.local
         return Observed((Hairpinning.INTERNAL_SOURCE if internal else Hairpinning.EXTERNAL_SOURCE,))
+
+
+def _without_response_port(found: Findings) -> Findings:
+    """Take back what was concluded from packets that the server did not send to another port."""
+    why = "the server does not know RESPONSE-PORT"
+    transparency = found.transparency
+    if transparency.value is not Transparency.TRANSLATE:
+        transparency = Observed((Transparency.FIREWALL, Transparency.NONE), why)
+    single = found.mapping.value is Mapping.ENDPOINT_INDEPENDENT
+    return replace(
+        found,
+        response_port=False,
+        transparency=transparency,
+        filter_scope=found.filter_scope if single else Observed(tuple(FilterScope), why),
+        reply_reuse=found.reply_reuse if single else Observed(tuple(ReplyReuse), why),
+        unsolicited=Observed(tuple(Unsolicited), why),
+    )
 
 
 def _pooling(samples: Sequence[PortSample]) -> Observed[Pooling]:

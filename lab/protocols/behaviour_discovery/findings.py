@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from nat_models.model import (
     Filtering,
@@ -21,6 +21,20 @@ from nat_models.model import (
 from nat_models.packet import TransportAddress, format_address
 
 V = TypeVar("V")
+
+AXES: Final = (
+    "transparency",
+    "mapping",
+    "filtering",
+    "filter_scope",
+    "reply_reuse",
+    "port_assignment",
+    "pooling",
+    "hairpinning",
+    "unsolicited",
+    "fragments",
+)
+"""What is observed of a NAT, in the words of :class:`nat_models.NatModel`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +116,8 @@ class Findings:
     refresh: Observed[Refresh] = Observed(tuple(Refresh), "not probed")
     address_rewritten: bool = False
     """MAPPED-ADDRESS differed from XOR-MAPPED-ADDRESS: something on the path rewrites addresses."""
+    response_port: bool = True
+    """Whether the server sends its answer to another port where it is asked to."""
     notes: tuple[str, ...] = ()
     """Observations that no axis has a place for, in words."""
 
@@ -115,19 +131,7 @@ class Findings:
         if not self.reachable:
             return {"reachable": f"no answer from {format_address(self.server)} by UDP"}
         lines = {"mapped": format_address(self.mapped) if self.mapped else "unknown"}
-        for name in (
-            "transparency",
-            "mapping",
-            "filtering",
-            "filter_scope",
-            "reply_reuse",
-            "port_assignment",
-            "pooling",
-            "hairpinning",
-            "unsolicited",
-            "fragments",
-            "refresh",
-        ):
+        for name in (*AXES, "refresh"):
             observed: Observed[object] = getattr(self, name)
             lines[name] = observed.describe()
         if self.lifetimes:

@@ -84,6 +84,9 @@ class ProbeHost(Protocol):
     async def open(self, port: int = 0) -> ProbeSocket:
         """Open a socket; OSError if the port is taken. Port 0 takes any."""
 
+    def now(self) -> float:
+        """Return the seconds since some beginning."""
+
     async def sleep(self, seconds: float) -> None:
         """Let time pass."""
 
@@ -107,6 +110,16 @@ class Ground:
             Corner.BOTH: other,
         }
 
+    def endpoint(self, corner: Corner) -> TransportAddress:
+        """Return one of the server's endpoints."""
+        return self._corners[corner]
+
+    def close(self) -> None:
+        """Close the sockets that are kept for helping."""
+        for helper in self._helpers.values():
+            helper.close()
+        self._helpers.clear()
+
     async def bind(self, socket: ProbeSocket, corner: Corner = Corner.SAME) -> TransportAddress:
         """Return the mapping of ``socket`` towards one of the server's endpoints.
 
@@ -119,7 +132,13 @@ class Ground:
         return answer.mapped
 
     async def admits(self, listener: ProbeSocket, mapped: TransportAddress, corner: Corner) -> bool:
-        """Return whether a packet from ``corner`` to ``mapped`` reaches ``listener``.
+        """Return whether a packet from ``corner`` to ``mapped`` reaches ``listener``."""
+        return await self.source_seen(listener, mapped, corner) is not None
+
+    async def source_seen(
+        self, listener: ProbeSocket, mapped: TransportAddress, corner: Corner
+    ) -> TransportAddress | None:
+        """Return the source that ``listener`` sees of a packet from ``corner`` to ``mapped``, None if none.
 
         The packet is the answer to another socket's request, so the listener itself sends nothing.
         """
@@ -127,7 +146,7 @@ class Ground:
         answer = await helper.ask(self.server, answer_from=corner, response_port=mapped[1], listener=listener)
         if answer is not None and answer.source != self._corners[corner]:
             self.disguised.append((self._corners[corner], answer.source))
-        return answer is not None
+        return answer.source if answer is not None else None
 
     async def send_unanswered(self, socket: ProbeSocket) -> TransportAddress | None:
         """Send from ``socket`` to the server without anything coming back to it; return its mapping.

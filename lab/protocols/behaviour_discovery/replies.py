@@ -6,6 +6,7 @@ RFC 4787 says neither; implementations differ (see :class:`~nat_models.model.Fil
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Sequence
 from typing import Final
 
@@ -32,32 +33,50 @@ async def probe_filter_scope(ground: Ground, mapping: Mapping | None) -> Observe
     return Observed((FilterScope.PER_ENDPOINT if admitted else FilterScope.PER_MAPPING,))
 
 
+class _Reply(enum.Enum):
+    """By which mapping the socket's packet to a remote leaves, after one of the remote's came in by M1."""
+
+    BY_INBOUND = "by M1"
+    BY_RULE = "by another one"
+    APART = "by another one, and by M1 to the port under which the remote was seen to come"
+
+
 async def probe_reply_reuse(ground: Ground, mapping: Mapping | None) -> Observed[ReplyReuse]:
     """Find from which mapping a reply leaves, if the remote came in by a mapping not made for it."""
     if mapping is Mapping.ENDPOINT_INDEPENDENT:
         return Observed(tuple(ReplyReuse), ONE_MAPPING)
     by_port = mapping is Mapping.ADDRESS_AND_PORT_DEPENDENT
-    reused, overrides = await ground.host.together(
+    stranger, acquaintance = await ground.host.together(
         _reply_to_stranger(ground, by_port=by_port), _reply_to_acquaintance(ground, by_port=by_port)
     )
-    if reused is False:
-        return Observed(() if overrides else (ReplyReuse.OFF,), "only remotes known before are answered so")
-    if overrides is True:
-        return Observed((ReplyReuse.INBOUND_FIRST,))
-    if reused and overrides is False:
-        return Observed((ReplyReuse.EXISTING_FLOW_FIRST,))
-    if overrides is False:
+    fitting = tuple(
+        reuse
+        for reuse, (to_stranger, to_acquaintance) in _ANSWERS.items()
+        if stranger in {None, to_stranger} and acquaintance in {None, to_acquaintance}
+    )
+    if stranger is None and acquaintance is None:
+        return Observed(fitting, "no remote is admitted by a mapping that was not made for it")
+    if not fitting:
+        found = f"a stranger is answered {stranger.value}" if stranger else "no stranger is admitted"
         return Observed(
-            (ReplyReuse.OFF, ReplyReuse.EXISTING_FLOW_FIRST), "only remotes sent to before are admitted"
+            (), f"{found}, a remote sent to before {acquaintance.value if acquaintance else 'never'}"
         )
-    if reused:
-        both = (ReplyReuse.INBOUND_FIRST, ReplyReuse.EXISTING_FLOW_FIRST)
-        return Observed(both, "no remote with a mapping of its own is admitted by another one")
-    return Observed(tuple(ReplyReuse), "no remote is admitted by a mapping that was not made for it")
+    if stranger is None:
+        return Observed(fitting, "only remotes sent to before are admitted")
+    return Observed(fitting, "no remote with a mapping of its own is admitted by another one")
 
 
-async def _reply_to_stranger(ground: Ground, *, by_port: bool) -> bool | None:
-    """Let a remote never sent to come in by M1, then send to it: does the packet leave by M1?
+_ANSWERS: Final = {
+    ReplyReuse.OFF: (_Reply.BY_RULE, _Reply.BY_RULE),
+    ReplyReuse.INBOUND_FIRST: (_Reply.BY_INBOUND, _Reply.BY_INBOUND),
+    ReplyReuse.EXISTING_FLOW_FIRST: (_Reply.BY_INBOUND, _Reply.BY_RULE),
+    ReplyReuse.SEPARATE_FLOWS: (_Reply.BY_INBOUND, _Reply.APART),
+}
+"""How a remote is answered that was never sent to, and one that was sent to before, by another mapping."""
+
+
+async def _reply_to_stranger(ground: Ground, *, by_port: bool) -> _Reply | None:
+    """Let a remote never sent to come in by M1, then send to it: by which mapping does the packet leave?
 
     Which remote is admitted depends on the filter. Anybody; or another port of the address that M1 sent to
     (which has a mapping of its own only if mapping goes by port); or another port of an address that another
@@ -72,8 +91,8 @@ async def _reply_to_stranger(ground: Ground, *, by_port: bool) -> bool | None:
     return _first_known(await ground.host.together(*ways))
 
 
-async def _reply_to_acquaintance(ground: Ground, *, by_port: bool) -> bool | None:
-    """Send to a remote by M2, let it come in by M1, and send again: does the packet now leave by M1?"""
+async def _reply_to_acquaintance(ground: Ground, *, by_port: bool) -> _Reply | None:
+    """Send to a remote by M2, let it come in by M1, and send again: by which mapping?"""
     remotes = (Corner.BOTH, Corner.PORT) if by_port else (Corner.BOTH,)
     ways = [_reply_after_inbound(ground, remote, sent_before=remote) for remote in remotes]
     return _first_known(await ground.host.together(*ways))
@@ -81,18 +100,25 @@ async def _reply_to_acquaintance(ground: Ground, *, by_port: bool) -> bool | Non
 
 async def _reply_after_inbound(
     ground: Ground, remote: Corner, *, sent_before: Corner | None = None
-) -> bool | None:
+) -> _Reply | None:
     socket = await ground.host.open()
     try:
         mapped = await ground.bind(socket)
         if sent_before is not None and await ground.bind(socket, sent_before) == mapped:
             return None
-        if not await ground.admits(socket, mapped, remote):
+        seen = await ground.source_seen(socket, mapped, remote)
+        if seen is None:
             return None
-        return await ground.bind(socket, remote) == mapped
+        if await ground.bind(socket, remote) == mapped:
+            return _Reply.BY_INBOUND
+        if seen != ground.endpoint(remote):
+            answer = await socket.ask(seen)
+            if answer is not None and answer.mapped == mapped:
+                return _Reply.APART
+        return _Reply.BY_RULE
     finally:
         socket.close()
 
 
-def _first_known(answers: Sequence[bool | None]) -> bool | None:
+def _first_known(answers: Sequence[_Reply | None]) -> _Reply | None:
     return next((answer for answer in answers if answer is not None), None)

@@ -191,13 +191,14 @@ class Allocator:
             raise RequestRefused(508, f"the server has {limit} allocations")
 
     def _open(self, opening: Opening) -> list[Action]:
-        wish = opening.wish
+        wish, request = opening.wish, opening.request
+        asked = " ".join(map(str, request.five_tuple)).encode() + request.message.transaction_id
         opening.relayed, opening.opened, opening.reserved = [], [], None
         for family in wish.families:
             ip = self._config.relays[family]
-            port = self._ports.take(ip, even=wish.even, with_next=wish.reserve_next)
+            port = self._ports.take(ip, asked, even=wish.even, with_next=wish.reserve_next)
             if port is None:
-                self._openings.pop(opening.request.five_tuple, None)
+                self._openings.pop(request.five_tuple, None)
                 for taken in opening.relayed:
                     self._ports.release(taken)
                 raise RequestRefused(508, f"no free port on {ip}")

@@ -48,6 +48,9 @@ class Allocation(Expiring):
         self.gone = True
         for item in (*self.permissions.values(), *self.channels.values()):
             item.gone = True
+        # They refer to it, too: what refers to itself is freed late, by the garbage collector alone.
+        for table in (self.permissions, self.channels, self.channels_by_peer):
+            table.clear()
         return list(self.relayed.values())
 
 

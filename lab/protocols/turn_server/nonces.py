@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hmac
 import random
+from functools import lru_cache
 from typing import Final
 
+from lab.protocols.stun_auth import signature
 from lab.protocols.turn_server.actions import FiveTuple
 
 NONCE_COOKIE: Final = "obMatJos2"
@@ -43,6 +45,11 @@ class Nonces:
         return now * 1000 < int(end, 16)
 
     def _sign(self, end: str, five_tuple: FiveTuple) -> str:
-        transport, client, server = five_tuple
-        bound = f"{end} {transport} {client} {server}".encode()
-        return f"{self._prefix}{end}-{hmac.digest(self._secret, bound, 'sha256')[:8].hex()}"
+        return f"{self._prefix}{end}-{_keyed_hash(self._secret, end, five_tuple)}"
+
+
+@lru_cache(maxsize=1024)  # a client comes with its nonce several times in a row
+def _keyed_hash(secret: bytes, end: str, five_tuple: FiveTuple) -> str:
+    transport, client, server = five_tuple
+    bound = f"{end} {transport} {client} {server}".encode()
+    return signature(secret, bound, "sha256")[:8].hex()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -107,7 +107,7 @@ AUTHENTICATION_ATTRIBUTES: Final = frozenset(
     }
 )
 
-KNOWN_ATTRIBUTES: Final = {
+KNOWN_ATTRIBUTES: Final[Mapping[int, frozenset[Attribute]]] = {
     Method.BINDING: AUTHENTICATION_ATTRIBUTES
     # What ICE agents send along is no reason to refuse a plain Binding request.
     | {Attribute.PRIORITY, Attribute.USE_CANDIDATE}
@@ -130,7 +130,7 @@ def refuse_unknown(message: Message) -> None:
     Raises:
         RequestRefused: 420, with the list.
     """
-    unknown = message.required_but_not_in(KNOWN_ATTRIBUTES[Method(message.method)])
+    unknown = message.required_but_not_in(KNOWN_ATTRIBUTES[message.method])
     if unknown:
         listed = b"".join(kind.to_bytes(2) for kind in unknown)
         words = ", ".join(f"{kind:#06x}" for kind in unknown)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from nat_models.packet import TransportAddress
 
@@ -19,9 +19,18 @@ class TurnServers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointConfig:
-    """``name`` it registers, the rendezvous, and its STUN and TURN servers (None: not used)."""
+    """``name`` it registers, the rendezvous, and its STUN and TURN servers (None: not used).
+
+    Of several TURN servers in ``regions`` it uses the nearest, in place of ``turn``.
+    """
 
     name: str
     rendezvous: TransportAddress
     stun: TransportAddress | None = None
     turn: TurnServers | None = None
+    regions: tuple[TurnServers, ...] = ()
+
+    def using(self, turn: TurnServers) -> EndpointConfig:
+        """Return it with this TURN server; STUN moves along if it was asked of the TURN server before."""
+        moves = self.turn is not None and self.stun == self.turn.addresses["udp"]
+        return replace(self, turn=turn, stun=turn.addresses["udp"] if moves else self.stun)

@@ -6,54 +6,48 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from lab.errors import WireFormatError
-from lab.protocols.signalling import (
-    MAX_LINE_BYTES,
-    IceDescription,
-    Signal,
-    encode_signal,
-    parse_signal_untrusted,
-)
+from lab.protocols.signalling import IceDescription, Signal
 from lab.roles.context import RoleContext
 from lab.roles.endpoint.config import EndpointConfig
 from lab.roles.endpoint.ice_call import IceCall
-from lab.spec.command import Answer, Command, Dial, HangUp, MediaPlan, SendMedia, decode_command
+from lab.roles.endpoint.nearest import nearest
+from lab.roles.registration import Registration
+from lab.spec.command import Answer, Command, Dial, HangUp, SendMedia, decode_command
 from lab.spec.event import EventType
 
 
 class Endpoint:
-    """One user's device. ``ready`` is set once its name is registered."""
+    """One user's device. ``ready`` is set once the rendezvous has acknowledged its registration."""
 
     def __init__(self, config: EndpointConfig, context: RoleContext) -> None:
         self._config = config
         self._context = context
         self._calls: dict[str, IceCall] = {}
-        self._answers: dict[str, asyncio.Future[IceDescription]] = {}
+        self._answers: dict[str, asyncio.Future[tuple[IceDescription, float | None]]] = {}
         self._prepared: dict[str, Answer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._writer: asyncio.StreamWriter | None = None
-        self.ready = asyncio.Event()
+        self._registration = Registration(
+            config.name,
+            config.rendezvous,
+            context,
+            self._received,
+            self._choose_region if config.regions else None,
+        )
+        self.ready = self._registration.ready
 
     async def run(self) -> None:
-        """Register and serve until cancelled or the rendezvous is gone.
+        """Register and serve until cancelled; register again where the rendezvous was lost.
 
         Raises:
-            OSError: the rendezvous cannot be reached.
+            OSError: at the start the rendezvous cannot be reached, or does not acknowledge the registration.
         """
-        reader, self._writer = await asyncio.open_connection(*self._config.rendezvous, limit=MAX_LINE_BYTES)
-        try:
-            self._send(Signal(kind="register", sender=self._config.name))
-            self.ready.set()
-            while line := await reader.readline():
-                self._hear(line)
-        finally:
-            self._writer.close()
+        await self._registration.run()
 
-    def _hear(self, line: bytes) -> None:
-        try:
-            self._received(parse_signal_untrusted(line))
-        except WireFormatError as error:
-            self._context.emit(EventType.ROLE_FAILED, error=str(error))
+    async def _choose_region(self) -> None:
+        """Take the nearest TURN server: anew at each registration, for the endpoint may have moved."""
+        regions = self._config.regions
+        servers = [region.addresses["udp"] for region in regions]
+        self._config = self._config.using(regions[await nearest(servers, self._context.random("regions"))])
 
     def handle(self, encoded: bytes) -> None:
         """Carry out one command; its progress shows in events.
@@ -87,14 +81,20 @@ class Endpoint:
             EventType.CALL_STARTED, call=command.call, caller=self._config.name, callee=command.to
         )
         call = self._new_call(command.call, command, controlling=True)
+        if not await self._registration.is_registered():
+            del self._calls[command.call]
+            reason = self._registration.why_not()
+            self._context.emit(EventType.CALL_ENDED, call=command.call, reason=reason)
+            return
         answered = self._answers[command.call] = asyncio.get_running_loop().create_future()
-        self._send(
+        self._registration.send(
             Signal(
                 kind="offer", sender=self._config.name, to=command.to, call=call.name, ice=await call.gather()
             )
         )
-        remote = await answered
-        await self._establish(call, remote, command.check_delay, command.media)
+        remote, sent = await answered
+        travel = command.start.travel if command.start is not None else 0.0
+        await self._establish(call, remote, command, None if sent is None else sent + travel)
 
     async def _answer(self, offer: Signal, remote: IceDescription) -> None:
         settings = self._prepared.pop(offer.call, Answer(call=offer.call))
@@ -102,16 +102,14 @@ class Endpoint:
             EventType.CALL_STARTED, call=offer.call, caller=offer.sender, callee=self._config.name
         )
         call = self._new_call(offer.call, settings, controlling=False)
-        self._send(
+        ice = await call.gather()
+        sent = asyncio.get_running_loop().time() if settings.start is not None else None
+        self._registration.send(
             Signal(
-                kind="answer",
-                sender=self._config.name,
-                to=offer.sender,
-                call=call.name,
-                ice=await call.gather(),
+                kind="answer", sender=self._config.name, to=offer.sender, call=call.name, ice=ice, sent=sent
             )
         )
-        await self._establish(call, remote, settings.check_delay, settings.media)
+        await self._establish(call, remote, settings, sent)
 
     def _new_call(self, name: str, settings: Dial | Answer, *, controlling: bool) -> IceCall:
         call = self._calls[name] = IceCall(
@@ -119,9 +117,15 @@ class Endpoint:
         )
         return call
 
-    async def _establish(self, call: IceCall, remote: IceDescription, delay: float, media: MediaPlan) -> None:
-        if await call.connect(remote, delay):
-            await call.send_media(media)
+    async def _establish(
+        self, call: IceCall, remote: IceDescription, settings: Dial | Answer, informed: float | None
+    ) -> None:
+        """Check and talk; ``informed`` is when, by plan, this side knows all that it needs for that."""
+        planned = None
+        if settings.start is not None and informed is not None:
+            planned = informed + settings.start.margin + settings.check_delay
+        if await call.connect(remote, settings.check_delay, planned):
+            await call.send_media(settings.media)
 
     async def _hang_up(self, name: str) -> None:
         call = self._calls.pop(name, None)
@@ -131,16 +135,7 @@ class Endpoint:
 
     # Signalling
 
-    def _send(self, signal: Signal) -> None:
-        assert self._writer is not None, "run() connects first"
-        if signal.call:
-            self._context.emit(EventType.SIGNAL_SENT, call=signal.call, kind=signal.kind, to=signal.to)
-        self._writer.write(encode_signal(signal))
-
     def _received(self, signal: Signal) -> None:
-        self._context.emit(
-            EventType.SIGNAL_RECEIVED, call=signal.call, kind=signal.kind, sender=signal.sender
-        )
         answered = self._answers.get(signal.call)
         if signal.kind == "offer" and signal.ice is not None:
             self._spawn(self._answer(signal, signal.ice))
@@ -150,7 +145,10 @@ class Endpoint:
             and answered is not None
             and not answered.done()
         ):
-            answered.set_result(signal.ice)
+            answered.set_result((signal.ice, signal.sent))
+        elif signal.sdp:
+            found = f"{signal.sender} sent a session description; the lab's own endpoint speaks ICE alone"
+            self._context.emit(EventType.CALL_ENDED, call=signal.call, reason=found)
         elif signal.kind == "unknown":
             self._context.emit(
                 EventType.CALL_ENDED, call=signal.call, reason=f"{signal.sender} is not registered"

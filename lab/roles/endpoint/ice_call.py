@@ -11,7 +11,7 @@ from aioice.ice import TransportPolicy
 
 from lab.errors import WireFormatError
 from lab.protocols.signalling import IceDescription
-from lab.roles.endpoint.aioice_events import CandidatePair, observe_checks
+from lab.roles.endpoint.aioice_events import CandidatePair, RoundTrip, observe_checks, timing_turn
 from lab.roles.endpoint.config import EndpointConfig
 from lab.roles.endpoint.media import encode_media, parse_media_untrusted
 from lab.spec.command import CandidatePolicy, MediaPlan
@@ -46,9 +46,12 @@ class IceCall:
         self._began = self._loop.time()
         self._connection: aioice.Connection | None = None
         self._connected_at = 0.0
+        self._planned: float | None = None
+        self._has_check_list = False
         self._validated: dict[tuple[str, str], None] = {}
         self._next_sequence = 0
-        self._tasks: list[asyncio.Task[None]] = []
+        self._receiving: asyncio.Task[None] | None = None
+        self._is_closing = False
 
     def _emit(self, type_: EventType, **data: JsonValue) -> None:
         self._context.emit(type_, call=self.name, **data)  # type: ignore[arg-type]  # data has no reserved key
@@ -109,7 +112,9 @@ class IceCall:
             turn=bool(transport),
             transport=transport,
         )
-        await connection.gather_candidates()
+        round_trip = RoundTrip(self._loop.time)
+        with timing_turn(round_trip):
+            await connection.gather_candidates()
         for candidate in connection.local_candidates:
             self._emit(
                 EventType.ICE_CANDIDATE, side="local", **_describe(candidate), priority=candidate.priority
@@ -121,6 +126,7 @@ class IceCall:
             candidates=len(connection.local_candidates),
             types=types,
             seconds=_elapsed(self._loop, started),
+            turn_round_trip=None if round_trip.seconds is None else round(round_trip.seconds, 9),
         )
 
     def _report_silent_servers(self, connection: aioice.Connection) -> None:
@@ -138,10 +144,11 @@ class IceCall:
 
     # Checking
 
-    async def connect(self, remote: IceDescription, delay: float) -> bool:
+    async def connect(self, remote: IceDescription, delay: float, planned: float | None = None) -> bool:
         """Run the checks against the peer's candidates, ``delay`` seconds from now.
 
-        Return whether a pair was selected.
+        Where a moment is ``planned`` (the loop's time), they begin then, and tell how late they were. Return
+        whether a pair was selected.
         """
         connection = self._connection
         assert connection is not None, "gather() comes first"
@@ -149,38 +156,55 @@ class IceCall:
         for text in remote.candidates:
             await connection.add_remote_candidate(Candidate.from_sdp(text))
         await connection.add_remote_candidate(None)
+        self._planned = planned
+        if planned is not None:
+            delay = max(0.0, planned - self._loop.time())
         if delay:
             await asyncio.sleep(delay)
-        self._emit(
-            EventType.ICE_CHECKING,
-            controlling=self._controlling,
-            pairs=len(connection.local_candidates) * len(remote.candidates),
-        )
         try:
             await connection.connect()
         except (ConnectionError, OSError) as error:
+            self._report_checking()
             self._report_validated()
             self._emit(EventType.ICE_FAILED, reason=str(error))
             return False
         self._report_validated()
         self._report_selected(connection)
-        self._tasks = [
-            self._loop.create_task(self._receive(connection)),
-            self._loop.create_task(self._watch_consent(connection)),
-        ]
+        self._receiving = self._loop.create_task(self._receive(connection))
         return True
+
+    def _report_checking(self) -> None:
+        """Record the check list as it was formed (RFC 8445 §6.1.2), before the first check of it; once."""
+        if self._has_check_list:
+            return
+        self._has_check_list = True
+        pairs = len(self._connection._check_list)  # type: ignore[union-attr]  # noqa: SLF001 - told nowhere else
+        late = {} if self._planned is None else {"late": _elapsed(self._loop, self._planned)}
+        self._emit(EventType.ICE_CHECKING, controlling=self._controlling, pairs=pairs, **late)
 
     def check_changed(self, pair: CandidatePair, before: str, after: str) -> None:
         """Record a check's progress (called by the log tap)."""
+        self._report_checking()  # aioice unfreezes the first pairs when it has formed the list
         if after == "SUCCEEDED":
-            self._validated[pair.local_candidate.type, pair.remote_candidate.type] = None
+            self._validated[pair.local_candidate.type, self._type_of(pair.remote_candidate)] = None
         if after in _SHOWN_STATES:
-            local, remote = _describe(pair.local_candidate), _describe(pair.remote_candidate)
+            local, remote = _describe(pair.local_candidate), self._describe_remote(pair.remote_candidate)
             self._emit(EventType.ICE_CHECK, local=local, remote=remote, before=before, after=after)
+
+    def _type_of(self, remote: Candidate) -> str:
+        """Return a remote candidate's type; a relay's is known by its IP, whatever port it is seen under."""
+        if remote.type != "prflx" or self._connection is None:
+            return str(remote.type)
+        known = self._connection.remote_candidates
+        at_a_relay = any(other.type == "relay" and other.host == remote.host for other in known)
+        return "relay" if at_a_relay else "prflx"
+
+    def _describe_remote(self, remote: Candidate) -> dict[str, JsonValue]:
+        return {**_describe(remote), "type": self._type_of(remote)}
 
     def nominating(self, pair: CandidatePair) -> None:
         """Record a nomination (called by the log tap)."""
-        local, remote = _describe(pair.local_candidate), _describe(pair.remote_candidate)
+        local, remote = _describe(pair.local_candidate), self._describe_remote(pair.remote_candidate)
         self._emit(EventType.ICE_NOMINATED, local=local, remote=remote)
 
     def unresolved(self, name: str) -> None:
@@ -198,7 +222,7 @@ class IceCall:
         self._emit(
             EventType.ICE_SELECTED,
             local=_describe(pair.local_candidate),
-            remote=_describe(pair.remote_candidate),
+            remote=self._describe_remote(pair.remote_candidate),
         )
         self._emit(EventType.ICE_CONNECTED, seconds=_elapsed(self._loop, self._began))
 
@@ -229,15 +253,20 @@ class IceCall:
             delay = _elapsed(self._loop, packet.sent)
             self._emit(EventType.MEDIA_RECEIVED, sequence=packet.sequence, bytes=len(data), delay=delay)
 
-    async def _watch_consent(self, connection: aioice.Connection) -> None:
-        event = await connection.get_event()
-        if isinstance(event, aioice.ConnectionClosed):
+    def consent_expired(self) -> None:
+        """Record that consent is lost (called by the log tap).
+
+        aioice tells its user when it has closed the connection as well: with a relay that is gone that takes
+        40 s more, in which the allocation's end is asked for in vain.
+        """
+        if not self._is_closing:
             self._emit(EventType.ICE_CONSENT_LOST, since_connected=_elapsed(self._loop, self._connected_at))
 
     async def close(self) -> None:
         """Free the sockets and the allocation; losing consent afterwards is no event."""
-        for task in self._tasks:
-            task.cancel()
+        self._is_closing = True
+        if self._receiving is not None:
+            self._receiving.cancel()
         if self._connection is not None:
             await self._connection.close()
 

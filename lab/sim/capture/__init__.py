@@ -4,6 +4,5 @@ from __future__ import annotations
 
 from lab.sim.capture.capture import Capture
 from lab.sim.capture.ip import encode_ip
-from lab.sim.capture.pcapng import PcapngWriter
 
-__all__ = ["Capture", "PcapngWriter", "encode_ip"]
+__all__ = ["Capture", "encode_ip"]

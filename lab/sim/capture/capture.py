@@ -5,20 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from ipaddress import ip_interface
 from typing import TYPE_CHECKING
 
+from lab.protocols.capture_file import CaptureFile, Seen, Tap
 from lab.sim.capture.ip import encode_ip
-from lab.sim.capture.pcapng import PcapngWriter
 
 if TYPE_CHECKING:
-    from ipaddress import IPv4Address, IPv6Address
-
-    from lab.spec.network import Interface, Network
+    from lab.spec.network import Network
     from nat_models.packet import Packet
-
-    Tap = tuple[str, str]
-    """A node and its link: an interface by name."""
 
 
 @dataclass(slots=True)
@@ -90,13 +84,15 @@ class Capture:
         for a retransmission.
         """
         stream = io.BytesIO()
-        writer = PcapngWriter(stream)
         name = f" of {self._network.name}" if self._network else ""
-        writer.write_section(f"Capture{name}. Times are seconds of virtual time since the trial began.")
-        numbers = self._write_interfaces(writer)
-        names = self._names()
-        if names:
-            writer.write_names(names)
+        file = CaptureFile(
+            stream,
+            self._network,
+            (record.tap for record in self._records),
+            comment=f"Capture{name}. Times are seconds of virtual time since the trial began.",
+            hardware="virtual",
+            system="none: virtual time",
+        )
         encoded: dict[int, bytes] = {}
         chosen = [record for record in self._records if not nodes or record.tap[0] in nodes]
         for record in sorted(chosen, key=lambda record: record.time):
@@ -104,38 +100,6 @@ class Capture:
             data = encoded.get(id(record.packet))
             if data is None:
                 data = encoded[id(record.packet)] = encode_ip(record.packet)
-            writer.write_packet(
-                numbers[record.tap],
-                record.time,
-                data,
-                outbound=record.outbound,
-                packet_id=record.packet.packet_id,
-                comments=record.comments,
-            )
+            identity = record.packet.packet_id
+            file.add(Seen(record.time, record.tap, data, record.outbound, identity, record.comments))
         return stream.getvalue()
-
-    def _interfaces(self) -> dict[Tap, Interface]:
-        if self._network is None:
-            return {}
-        nodes = self._network.nodes.values()
-        return {(at.node, at.link): at for node in nodes for at in node.interfaces if at.addresses}
-
-    def _write_interfaces(self, writer: PcapngWriter) -> dict[Tap, int]:
-        """Describe every interface of the network, then the places beside them; return their numbers."""
-        numbers: dict[Tap, int] = {}
-        for tap, interface in self._interfaces().items():
-            side = "outside" if interface.outside else ""
-            numbers[tap] = writer.write_interface(":".join(tap), interface.addresses, side)
-        for tap in dict.fromkeys(record.tap for record in self._records):
-            if tap not in numbers:
-                node, link = tap
-                numbers[tap] = writer.write_interface(f"{node}:{link}" if link else node)
-        return numbers
-
-    def _names(self) -> dict[IPv4Address | IPv6Address, list[str]]:
-        """Return the names of addresses that are one node's alone; private ones may be several nodes'."""
-        owners: dict[IPv4Address | IPv6Address, list[str]] = {}
-        for (node, _), interface in self._interfaces().items():
-            for address in interface.addresses:
-                owners.setdefault(ip_interface(address).ip, []).append(node)
-        return {address: nodes for address, nodes in owners.items() if len(nodes) == 1}

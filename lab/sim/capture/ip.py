@@ -7,8 +7,8 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
+from lab.protocols.fragmentation import internet_sum
 from lab.sim.capture.transport import encode_transport
-from lab.sim.fragmentation import internet_sum
 from nat_models.packet import (
     ICMP_ERROR_BYTES,
     ICMP_HEADER_BYTES,

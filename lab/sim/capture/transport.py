@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
-from lab.sim.fragmentation import internet_sum
+from lab.protocols.fragmentation import internet_sum
 from nat_models.packet import IcmpType, IpProtocol
 
 if TYPE_CHECKING:

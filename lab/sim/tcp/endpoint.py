@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from lab.sim.process import KERNEL_CONTEXT, SimProcess, process_of
 from lab.sim.tcp.config import TcpFailure
 from lab.sim.tcp.connection import TcpConnection
 from lab.sim.tcp.segment import packet_of, segment_of
@@ -59,6 +60,11 @@ class TcpEndpoint:
         self._transport: TcpTransport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._dropped = False
+        self._process = process_of(context)
+
+    def belongs_to(self, process: SimProcess) -> bool:
+        """Whether a program of ``process`` opened or accepts this connection."""
+        return self._process is process
 
     def receive(self, packet: Packet) -> None:
         """Process a packet of this connection."""
@@ -68,6 +74,9 @@ class TcpEndpoint:
     def pump(self) -> None:
         """After anything that happened: open, deliver, send, report, and set the timer."""
         if self._dropped:
+            return
+        if self._process is not None and self._process.is_stopped:
+            self.push()  # the kernel goes on: it acknowledges and retransmits, its buffer fills
             return
         if self._transport is None and self.connection.is_synchronized:
             self._open()
@@ -97,6 +106,16 @@ class TcpEndpoint:
         self._cancel_timer()
         if self._transport is not None:
             self._transport.drop()
+
+    def orphan(self) -> None:
+        """Close the connection for a program that was killed: a reset where data was unread, else a FIN."""
+        if self._transport is not None:
+            self._transport.drop()
+            self._transport = None
+        self.opened = None
+        self.connection.sender.forget_beyond(self.send_buffer)  # the rest was in the program's memory
+        self.connection.close(self.loop.time())
+        self.push()
 
     # Beginning and end
 
@@ -150,7 +169,7 @@ class TcpEndpoint:
             if self._timer.when() <= due:
                 return
             self._timer.cancel()
-        self._timer = self.loop.call_at(due, self._ring)
+        self._timer = self.loop.call_at(due, self._ring, context=KERNEL_CONTEXT)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

@@ -81,6 +81,18 @@ class TcpSender:
         self._queue.append((payload, length))
         self.queued += length
 
+    def forget_beyond(self, room: int) -> None:
+        """Drop what was queued last, down to a backlog of ``room`` charged bytes: it was never taken over.
+
+        A piece is charged as a whole: one that is partly within stays in part only where it is not charged
+        for more than it has.
+        """
+        while self._queue and (excess := self.backlog - room) > 0:
+            payload, length = self._queue.pop()
+            self.queued -= length
+            if excess < length == len(payload):
+                self.write(bytes(payload[: length - excess]))
+
     def finish(self) -> None:
         """Send a FIN after everything queued."""
         self._finish = True

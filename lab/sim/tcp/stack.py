@@ -11,6 +11,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, Protocol
 
+from lab.sim.process import KERNEL_CONTEXT, SimProcess, process_of
 from lab.sim.tcp.config import TcpConfig, TcpFailure
 from lab.sim.tcp.connection import TcpConnection
 from lab.sim.tcp.endpoint import Opened, ProtocolFactory, TcpEndpoint
@@ -220,6 +221,19 @@ class TcpStack:
         if self._listeners.get(listener.local) is listener:
             del self._listeners[listener.local]
             self._release(listener.local[1])
+
+    def end_process(self, process: SimProcess) -> None:
+        """Close the sockets of a killed process: who waits to be accepted is reset, as at every close."""
+        for listener in [one for one in self._listeners.values() if process_of(one.context) is process]:
+            listener.close()
+        for endpoint in [one for one in self._endpoints.values() if one.belongs_to(process)]:
+            endpoint.orphan()
+
+    def resume_process(self, process: SimProcess) -> None:
+        """Let a process that was paused see what its connections took meanwhile."""
+        for endpoint in self._endpoints.values():
+            if endpoint.belongs_to(process):
+                self.host.loop.call_soon(endpoint.pump, context=KERNEL_CONTEXT)
 
     def reset(self) -> None:
         """Drop everything, as a host that lost power: no packet, no callback, ``connect`` never returns."""

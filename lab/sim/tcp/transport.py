@@ -188,6 +188,7 @@ class TcpTransport(asyncio.Transport):
         self._lost = self._closing = True
         if isinstance(self._protocol, SSLProtocol) and self._protocol._app_transport is not None:  # noqa: SLF001
             self._protocol._app_transport._closed = True  # noqa: SLF001 - or it warns that nobody closed it
+        self._protocol = None  # it refers to this: what refers to each other is freed late
 
     # What the endpoint calls, with its context entered
 
