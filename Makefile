@@ -26,7 +26,8 @@ run: setup  ## the NAT matrix: which path a call takes between every two NATs, w
 test: setup  ## every test but slow ones; as root on Debian it first installs programs, and starts a Docker engine
 	@tools/system-packages.sh
 	@tools/node-packages.sh
-	@$(BIN)/callpath engine --if-none $(PYTEST) --numprocesses=$(JOBS) --dist=worksteal -p no:benchmark -q $(ARGS)
+	@$(BIN)/callpath engine --if-none $(BIN)/python tools/run_tests.py \
+		--numprocesses=$(JOBS) --dist=worksteal -p no:benchmark -q $(ARGS)
 
 test-slow: setup  ## the tests that take minutes each: other NAT planes, calls and timers at their real length
 	@tools/system-packages.sh

@@ -9,6 +9,11 @@ a green run there means that everything ran.
 `@pytest.mark.requirement("Z0-9")` says which row of docs/requirements.yaml a test shows. With
 CALLPATH_COVERAGE=FILE the run writes the rows it showed to FILE, one a line: those cited by a test that
 passed and by none that failed.
+
+Where other processes and this machine's clock have a part in a test it is one of real time: by
+`@pytest.mark.real_time`, or because it needs root, namespaces, an engine or an adapter. With
+CALLPATH_FAILED=FILE the run writes a line for each failed test, `real_time` or `virtual_time` and its name;
+tools/run_tests.py runs the former once more.
 """
 
 import functools
@@ -25,6 +30,7 @@ from ruamel.yaml import YAML
 
 from lab.emu.installed import lacking
 
+REAL_TIME = ("real_time", "root", "namespaces", "engine", "adapter")
 ADMINISTRATOR_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
@@ -46,8 +52,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # Of several processes (pytest-xdist) the one that sees every report writes.
-    if (target := os.environ.get("CALLPATH_COVERAGE")) and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(_ShownRows(Path(target).absolute()))
+    if hasattr(config, "workerinput"):
+        return
+    for variable, writer in (("CALLPATH_COVERAGE", _ShownRows), ("CALLPATH_FAILED", _FailedTests)):
+        if target := os.environ.get(variable):
+            config.pluginmanager.register(writer(Path(target).absolute()))
 
 
 class _ShownRows:
@@ -69,8 +78,31 @@ class _ShownRows:
         self.target.write_text("".join(f"{row}\n" for row in sorted(self.passed - self.failed)))
 
 
+class _FailedTests:
+    """Collects the tests that failed, in a setup and a teardown too, and writes them when the run ends."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.lines: dict[str, None] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            marked = ("real_time", True) in map(tuple, report.user_properties)
+            self.lines[f"{'real_time' if marked else 'virtual_time'}\t{report.nodeid}"] = None
+
+    def pytest_sessionfinish(self) -> None:
+        self.target.write_text("".join(f"{line}\n" for line in self.lines))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuse a requirement id that is not one: it would show nothing. Report the others with their tests."""
+    """Report with each test whether it is one of real time, and the requirements that it cites.
+
+    Raises:
+        pytest.UsageError: a requirement id is none; it would show nothing.
+    """
+    for item in items:
+        if any(item.get_closest_marker(name) for name in REAL_TIME):
+            item.user_properties.append(("real_time", True))
     cited = [
         (item, row)
         for item in items

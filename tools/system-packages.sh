@@ -57,7 +57,8 @@ export DEBIAN_FRONTEND=noninteractive
 printf 'installing system packages: %s\n' "$packages"
 install_packages() {
     # shellcheck disable=SC2086  # a list of package names
-    apt-get install -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 $packages </dev/null >/dev/null
+    apt-get install -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 -o Acquire::Retries=3 \
+        $packages </dev/null >/dev/null
 }
 # The package lists are read anew only where the ones at hand do not do: it is the slow part.
 if ! install_packages 2>/dev/null; then

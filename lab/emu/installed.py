@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
-from typing import Final
 
 from lab.adapters import node_packages
 from lab.emu.programs.external_program import command_of
+from lab.emu.programs.versions import said_version
 from lab.errors import HostNotReady, UsageError
 from lab.spec.adapters import ADAPTERS
 from lab.spec.program import Program
-
-_VERSION_SECONDS: Final = 30.0
-_UNKNOWN: Final = "of an unknown version"
 
 
 def require_installed(node: str, program: Program) -> None:
@@ -82,13 +77,4 @@ def version_of(adapter: str) -> str:
     if package := ADAPTERS[adapter].node_package:
         wanted: str = json.loads((node_packages.LISTS / "package.json").read_bytes())["dependencies"][package]
         return wanted
-    command = ADAPTERS[adapter].version
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=_VERSION_SECONDS,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
-        return _UNKNOWN
-    versions = re.findall(r"\d+(?:\.\d+)+\S*", done.stdout + done.stderr)
-    return versions[0] if versions else _UNKNOWN
+    return said_version(ADAPTERS[adapter].version)

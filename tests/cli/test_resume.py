@@ -15,6 +15,8 @@ import pytest
 
 from lab.results.run_directory import RunDirectory
 
+pytestmark = pytest.mark.real_time
+
 ROOT = Path(__file__).parents[2]
 SCENARIO = """\
 callpath: 1

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from lab.results.stored_run import read_run
 from lab.spec.event import Event, EventType
@@ -113,6 +114,7 @@ def test_a_trial_that_uses_up_its_budget_is_invalid_and_the_run_inconclusive(cal
     assert json.loads((only_run(tmp_path) / "result.json").read_text())["ok"] is False
 
 
+@pytest.mark.real_time
 def test_an_interrupt_keeps_what_was_done(tmp_path):
     """Ctrl-C goes to the whole process group, workers and all, as from a terminal."""
     started = subprocess.Popen(

@@ -11,6 +11,8 @@ import threading
 
 import pytest
 
+pytestmark = pytest.mark.real_time
+
 PATIENCE = 60.0
 
 CALLPATH = [sys.executable, "-m", "lab.cli"]

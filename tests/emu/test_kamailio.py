@@ -58,6 +58,7 @@ def our_kamailios():
     return our_processes("kamailio")
 
 
+@pytest.mark.real_time
 @pytest.mark.system("kamailio")
 def test_kamailio_itself_accepts_the_configuration_for_two_families_and_a_name(tmp_path):
     listeners = [Listener(t, a, 5060) for t in ("udp", "tcp") for a in ("127.0.0.1", "::1")]

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import time
 
 import pytest
 from own_processes import our_processes
@@ -13,8 +14,9 @@ from plain_topologies import pair
 
 from lab.cli.main import run_command_line
 from lab.emu.lab import Emulated
+from lab.emu.timing.hold_ups import TICK, HoldUps
 from lab.emu.timing.lateness import LATE, Lateness
-from lab.emu.timing.stalls import SKEW, why_stalled
+from lab.emu.timing.stalls import HELD_UP, SKEW, why_stalled
 from lab.emu.timing.starts import MARGIN, start_plan
 from lab.run import worlds
 from lab.run.program_choice import with_programs
@@ -92,6 +94,42 @@ def test_what_the_scenario_did_meanwhile_is_not_the_machines_doing():
     heard_first = [link_changed(1.5, "cut"), *call(0.9, 0.0)]
     assert why_stalled(NONE_LATE, heard_first) == "", "events come as processes tell them"
     assert why_stalled(NONE_LATE, call(0.9, 0.0, link_changed(5.0, "cut"))) != ""
+
+
+def outcome(held_up, time=3.0, type_=EventType.ICE_CONNECTED):
+    return Event(time=time, type=type_, node="bob", call="call-1", data={"seconds": 1.0, "held_up": held_up})
+
+
+@pytest.mark.parametrize("type_", [EventType.ICE_CONNECTED, EventType.ICE_FAILED])
+def test_a_side_that_stood_still_while_its_checks_ran_is_told(type_):
+    assert why_stalled(NONE_LATE, call(0.0, 0.0, outcome(HELD_UP, type_=type_))) == ""
+    why = why_stalled(NONE_LATE, call(0.0, 0.0, outcome(0.102, type_=type_)))
+    assert why == "the machine stalled: bob by 102 ms held up while the checks of call-1 ran"
+    paused = link_changed(2.5, "cut")
+    assert why_stalled(NONE_LATE, call(0.0, 0.0, paused, outcome(0.102, type_=type_))) == ""
+    assert (
+        why_stalled(NONE_LATE, call(0.0, 0.0, outcome(0.102, type_=type_), link_changed(4.0, "cut"))) == why
+    )
+
+
+def test_what_stood_still_is_the_worst_of_the_first_second_and_until_the_end():
+    async def held_up(*steps, before=0.0):
+        watched = HoldUps(asyncio.get_running_loop())
+        if before:
+            time.sleep(before)  # noqa: ASYNC251 - this holds the loop up
+        watched.begin("call-1")
+        for step in steps:
+            await asyncio.sleep(2 * TICK)
+            time.sleep(step)  # noqa: ASYNC251 - as above
+        return watched.end("call-1"), watched.end("call-1"), watched.end("call-2")
+
+    worst, again, other = asyncio.run(held_up(0.05, 0.2, 0.05))
+    assert 0.2 - TICK <= worst < 0.25
+    assert (again, other) == (0.0, 0.0)
+    worst, *_ = asyncio.run(held_up(before=0.3))
+    assert worst < 0.1, "before the checks began"
+    worst, *_ = asyncio.run(held_up(*[0.0] * 60, 0.5))
+    assert worst < 0.1, "after their first second"
 
 
 def test_a_side_whose_start_was_not_planned_is_not_judged():

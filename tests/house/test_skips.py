@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CONFTEST = ROOT / "tests" / "conftest.py"
 REQUIREMENTS = ROOT / "docs" / "requirements.yaml"
-MARKERS = "[pytest]\nmarkers =\n  requirement(*ids)\n  system(*tools)\n  root\n  namespaces\n"
+MARKERS = "[pytest]\nmarkers =\n  requirement(*ids)\n  system(*tools)\n  root\n  namespaces\n  real_time\n"
 
 
 @pytest.fixture

@@ -215,7 +215,7 @@ def test_what_makes_no_sense_is_refused_and_the_lab_goes_on(homes, act, message)
         ({"topology": "two_homes", "relay": "coturn"}, "coturn"),
         (
             {"topology": "sip_homes", "parameters": {"sip_alg": True}},
-            "SIP gateway .* plane auto or kernel",
+            "SIP gateway .* --nat-plane auto or kernel",
         ),
     ],
 )

@@ -11,6 +11,8 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
+pytestmark = pytest.mark.real_time
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "my_client"
 
 OPTIONS = ("-p", "no:xdist", "-p", "no:benchmark", "-p", "no:cacheprovider", "--strict-markers")

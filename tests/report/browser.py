@@ -105,15 +105,19 @@ class Browser:
 
     def open(self, path: Path, fragment: str = "") -> float:
         """Open a file and wait until it is loaded; return how many seconds that took."""
-        self.send("Page.navigate", url="about:blank")
-        self.events.clear()
+        self._load("about:blank")  # only a fragment that differs would be no new page
         started = time.perf_counter()
-        self.send("Page.navigate", url=path.as_uri() + fragment)
-        while not any(event["method"] == "Page.loadEventFired" for event in self.events):
-            self.events.append(self._message())
+        self._load(path.as_uri() + fragment)
         # Two frames later everything that loading set off is laid out and painted.
         self.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         return time.perf_counter() - started
+
+    def _load(self, address: str) -> None:
+        """Go to a page and wait for its own end of loading; what happened before is forgotten."""
+        self.events.clear()
+        self.send("Page.navigate", url=address)
+        while not any(event["method"] == "Page.loadEventFired" for event in self.events):
+            self.events.append(self._message())
 
     def run(self, expression: str):
         """Return the JSON value of a JavaScript expression, or of what the promise that it is comes to."""

@@ -10,7 +10,7 @@ from made_up_run import many_calls, row, source, trial
 
 from lab.report.html.page import report_html
 
-pytestmark = pytest.mark.system("chromium")
+pytestmark = [pytest.mark.real_time, pytest.mark.system("chromium")]
 
 CONTRAST = Path(__file__).with_name("contrast.js").read_text()
 SHOWN = "document.querySelectorAll('#calls tbody tr').length"

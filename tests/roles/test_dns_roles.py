@@ -203,6 +203,7 @@ class TestInVirtualTime:
         assert "Malformed" not in shown
 
 
+@pytest.mark.real_time
 class TestOnRealSockets:
     def run(self, ask):
         async def program():

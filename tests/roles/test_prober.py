@@ -393,6 +393,7 @@ def free_udp_port():
         return holder.getsockname()[1]
 
 
+@pytest.mark.real_time
 def test_the_same_prober_runs_on_real_sockets():
     """The loopback translates and filters nothing; two of its addresses make a server."""
     addresses = ("127.0.0.1", "127.0.0.2")

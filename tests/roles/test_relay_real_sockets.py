@@ -15,6 +15,8 @@ from lab.roles.real_context import RealRoleContext
 from lab.roles.relay import Relay, RelayRoleConfig
 from lab.spec.event import EventType
 
+pytestmark = pytest.mark.real_time
+
 ADDRESSES = ("127.0.0.1", "127.0.0.2")
 UCLIENT = ("turnutils_uclient", "-u", "alice", "-w", "wonderland", "-y", "-n", "3", "-c")
 CLIENTS = {

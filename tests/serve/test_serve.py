@@ -16,6 +16,8 @@ import pytest
 from lab.serve.requests import MODELS
 from lab.serve.schema import serve_schema
 
+pytestmark = pytest.mark.real_time
+
 PATIENCE = 60.0
 """Seconds, on a machine that is busy with much else."""
 

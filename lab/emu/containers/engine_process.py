@@ -16,15 +16,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from lab.emu.programs.program_ends import how_it_ended, with_last_lines_of
 from lab.emu.system_calls import MS_NODEV, MS_NOEXEC, MS_NOSUID, mount
 
 PLACE: Final = Path("/run/callpath-engine")
 """In the private /run: the engine's socket, data and state."""
 SOCKET: Final = PLACE / "docker.sock"
+_LOG: Final = PLACE / "log"
 START_SECONDS: Final = 60.0
 """In which the engine has to answer; on an idle machine it takes one."""
 
-_LAST_LINES: Final = 8
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 
 
@@ -36,7 +37,7 @@ def main(cgroup: str, channel: socket.socket) -> int:
         Path(target).mkdir(exist_ok=True)
         mount(source, target, kind, MS_NOSUID | MS_NODEV | MS_NOEXEC, data)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    with (PLACE / "log").open("wb") as log:
+    with _LOG.open("wb") as log:
         engine = subprocess.Popen(_command(cgroup), stdout=log, stderr=log)
     complaint = _wait(engine)
     channel.sendall(json.dumps({"ready": not complaint, "why": complaint}).encode() + b"\n")
@@ -82,11 +83,11 @@ def _wait(engine: subprocess.Popen[bytes]) -> str:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if engine.poll() is not None:
-            return f"dockerd ended with exit status {engine.returncode}{_last_lines()}"
+            return with_last_lines_of(_LOG, how_it_ended("dockerd", engine.returncode))
         if _answers():
             return ""
         time.sleep(0.05)
-    return f"dockerd has not answered in {START_SECONDS:g} s{_last_lines()}"
+    return with_last_lines_of(_LOG, f"dockerd has not answered in {START_SECONDS:g} s")
 
 
 def _answers() -> bool:
@@ -98,11 +99,6 @@ def _answers() -> bool:
             return b" 200 " in asking.recv(64)
         except OSError:
             return False
-
-
-def _last_lines() -> str:
-    lines = (PLACE / "log").read_text(errors="replace").strip().splitlines()[-_LAST_LINES:]
-    return "\n  ".join(["; it said last", *lines]) if lines else ""
 
 
 if __name__ == "__main__":

@@ -35,7 +35,16 @@ def how_it_ended(name: str, status: int) -> str:
 def with_last_lines(text: str) -> str:
     """Return words with the last lines that this process and the programs it started have printed."""
     try:
-        lines = _OWN_OUTPUT.read_text(errors="replace").strip().splitlines()[-LAST_LINES:]
+        return with_last_lines_of(_OWN_OUTPUT, text)
     except OSError:  # the output is no file
-        lines = []
+        return text
+
+
+def with_last_lines_of(output: Path, text: str) -> str:
+    """Return words with the last lines of a file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    lines = output.read_text(errors="replace").strip().splitlines()[-LAST_LINES:]
     return "\n  ".join([text + ("; it said last" if lines else ""), *lines])

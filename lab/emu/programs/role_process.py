@@ -27,6 +27,7 @@ from lab.emu.run_clock import RunClockLoop
 from lab.emu.servers.coturn import Coturn, runs_coturn
 from lab.emu.servers.kamailio import Kamailio, runs_kamailio
 from lab.emu.system_calls import enter_network, set_process_name
+from lab.emu.timing.hold_ups import HoldUps
 from lab.errors import UsageError
 from lab.roles.catalogue import Role, make_role
 from lab.roles.culprit import culprit_of
@@ -69,9 +70,20 @@ class _ProcessContext(RealRoleContext):
         super().__init__(setup.node, by_family, seed=setup.seed)
         self._trial = setup.trial
         self._writer = writer
+        self._hold_ups = HoldUps(asyncio.get_running_loop())
 
     def record(self, event: Event) -> None:
-        self._writer.write(event.to_json(self._trial).encode() + b"\n")
+        told = self._with_hold_up(event)
+        self._writer.write(told.to_json(self._trial).encode() + b"\n")
+
+    def _with_hold_up(self, event: Event) -> Event:
+        """Return an event; the one that ends a call's checks tells how long they were held up at worst."""
+        if event.type is EventType.ICE_CHECKING:
+            self._hold_ups.begin(event.call)
+        if event.type not in {EventType.ICE_CONNECTED, EventType.ICE_FAILED}:
+            return event
+        held_up = self._hold_ups.end(event.call)
+        return event._replace(data={**event.data, "held_up": round(held_up, 9)})
 
     def failed(self, error: BaseException, program: str) -> None:
         """Record that a part of the program failed."""

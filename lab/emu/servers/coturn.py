@@ -6,19 +6,18 @@ user.
 
 from __future__ import annotations
 
-import re
-import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from lab.emu.programs.program_ends import ProgramNotReady
+from lab.emu.programs.versions import installed_version
 from lab.emu.servers.listener import Listener, silent_ones, wait_until_all_answer
 from lab.emu.servers.server_program import ServerProgram
 from lab.emu.servers.stun_check import answers
 from lab.emu.settings import device_names
-from lab.errors import HostNotReady, Problem, UsageError
+from lab.errors import Problem, UsageError
 from lab.protocols.turn_server import PermissionKey, PermissionRefresh, RelayConfig, Transport
 from lab.roles.certificates import lab_authority
 from lab.roles.servers import PASSWORD, USERNAME
@@ -52,14 +51,11 @@ def coturn_version() -> str:
     Raises:
         HostNotReady: none is.
     """
-    if shutil.which(PROGRAM) is None:
-        raise HostNotReady(
-            f"coturn is asked for, and there is no program {PROGRAM}\n"
-            "  on Debian or Ubuntu `apt-get install coturn`; `--relay lab` needs none of it"
-        )
-    done = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=False)
-    versions = re.findall(r"\d+(?:\.\d+)+\S*", done.stdout + done.stderr)
-    return versions[0] if versions else "of an unknown version"
+    return installed_version(
+        [PROGRAM, "--version"],
+        f"coturn is asked for, and there is no program {PROGRAM}\n"
+        "  on Debian or Ubuntu `apt-get install coturn`; `--relay lab` needs none of it",
+    )
 
 
 def require_coturn_can(node: Node) -> None:

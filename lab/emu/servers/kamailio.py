@@ -9,17 +9,14 @@ own business: nothing is relayed and no session description is touched.
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from lab.emu.programs.versions import installed_version
 from lab.emu.servers.listener import Listener, silent_ones, wait_until_all_answer
 from lab.emu.servers.server_program import ServerProgram
 from lab.emu.servers.sip_check import answers_ok
-from lab.errors import HostNotReady
 from lab.spec.network import Network, Node
 from lab.spec.roles import DNS, SIP_PORT, SIP_PROXY, addresses_of, public_name
 
@@ -45,14 +42,11 @@ def kamailio_version() -> str:
     Raises:
         HostNotReady: none is.
     """
-    if shutil.which(KAMAILIO) is None:
-        raise HostNotReady(
-            f"the network has a SIP proxy, and there is no program {KAMAILIO}\n"
-            "  on Debian or Ubuntu `apt-get install kamailio`"
-        )
-    done = subprocess.run([KAMAILIO, "-v"], capture_output=True, text=True, check=False)
-    versions = re.findall(r"\d+(?:\.\d+)+", done.stdout)
-    return versions[0] if versions else "of an unknown version"
+    return installed_version(
+        [KAMAILIO, "-v"],
+        f"the network has a SIP proxy, and there is no program {KAMAILIO}\n"
+        "  on Debian or Ubuntu `apt-get install kamailio`",
+    )
 
 
 class Kamailio(ServerProgram):

@@ -20,6 +20,13 @@ A class changes where the first check of one side arrives before the other has s
 both worlds are compared on. tests/scenarios/test_start_skew.py has what this much does there: nothing.
 """
 
+HELD_UP: Final = 0.025
+"""Seconds by which a side may be late at worst while its checks run; see :mod:`lab.emu.timing.hold_ups`.
+
+With the time between two looks that is at most 35 ms of standing still. A side that begins so much late
+changes no class in what both worlds are compared on (see :data:`SKEW`).
+"""
+
 
 def why_stalled(lateness: Mapping[str, float], events: Sequence[Event]) -> str:
     """Return in words what the machine has stalled in a trial that came to its end; empty if it did not.
@@ -29,7 +36,8 @@ def why_stalled(lateness: Mapping[str, float], events: Sequence[Event]) -> str:
         events: all of the trial, of each node in order.
     """
     in_order = sorted(events, key=lambda event: event.time)
-    whys = [_late_packets(Lateness.of_all([lateness])), *map(_skew, traces_of(in_order))]
+    calls = traces_of(in_order)
+    whys = [_late_packets(Lateness.of_all([lateness])), *map(_skew, calls), *map(_hold_up, calls)]
     found = "; ".join(filter(None, whys))
     return f"the machine stalled: {found}" if found else ""
 
@@ -59,3 +67,18 @@ def _skew(call: CallTrace) -> str:
         return ""
     told = " and ".join(f"{node} {seconds * 1e3:.0f} ms" for node, seconds in late.items())
     return f"{told} after the moments planned for the checks of {call.name}"
+
+
+def _hold_up(call: CallTrace) -> str:
+    """Return in words how long sides of a call stood still while their checks ran; empty if not for long.
+
+    The scenario itself can have done it, by a fault.
+    """
+    held_up: dict[str, Any] = {
+        event.node: event.data["held_up"]
+        for event in call.events
+        if event.type in {EventType.ICE_CONNECTED, EventType.ICE_FAILED} and "held_up" in event.data
+        if call.fault is None or event.time < call.fault
+    }
+    told = [f"{node} by {seconds * 1e3:.0f} ms" for node, seconds in held_up.items() if seconds > HELD_UP]
+    return f"{' and '.join(told)} held up while the checks of {call.name} ran" if told else ""
