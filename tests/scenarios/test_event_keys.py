@@ -22,6 +22,8 @@ OF_THE_KERNEL = {
     EventType.TRIAL_ENDED: "stalled",
     EventType.CALL_STARTED: "signalling_only",
     EventType.ICE_CHECKING: "late",
+    EventType.ICE_CONNECTED: "held_up",
+    EventType.ICE_FAILED: "held_up",
 }
 """Keys that tell how late a machine was, or what an external program is: virtual time knows neither."""
 

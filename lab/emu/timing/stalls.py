@@ -12,19 +12,19 @@ from lab.spec.event import Event, EventType
 _LATE_SHARE: Final = 0.01
 """Of the packets that the lab's own processes carry; more that are late show the machine, not the network."""
 
-SKEW: Final = 0.020
+SKEW: Final = 0.015
 """Seconds by which the beginnings of a call's sides may be further apart, or less far, than was planned.
 
 A class changes where the first check of one side arrives before the other has sent its own
-(docs/start-offsets.md): by as much as a packet travels between them, which is no less in the scenarios that
-both worlds are compared on. tests/scenarios/test_start_skew.py has what this much does there: nothing.
+(docs/start-offsets.md): by as much as a packet travels between them, which is 20 ms and more in the scenarios
+that both worlds are compared on. tests/scenarios/test_start_skew.py has what this much does there: nothing.
 """
 
 HELD_UP: Final = 0.025
 """Seconds by which a side may be late at worst while its checks run; see :mod:`lab.emu.timing.hold_ups`.
 
-With the time between two looks that is at most 35 ms of standing still. A side that begins so much late
-changes no class in what both worlds are compared on (see :data:`SKEW`).
+With the time between two looks that is at most 35 ms of standing still: about as long as the first answer
+that counts comes after the last check, in the scenarios that both worlds are compared on.
 """
 
 
