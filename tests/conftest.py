@@ -13,7 +13,7 @@ passed and by none that failed.
 Where other processes and this machine's clock have a part in a test it is one of real time: by
 `@pytest.mark.real_time`, or because it needs root, namespaces, an engine or an adapter. With
 CALLPATH_FAILED=FILE the run writes a line for each failed test, `real_time` or `virtual_time` and its name;
-tools/run_tests.py runs the former once more.
+tools/run_tests.py runs those of real time once more, where no others failed and not many.
 """
 
 import functools
@@ -79,7 +79,10 @@ class _ShownRows:
 
 
 class _FailedTests:
-    """Collects the tests that failed, in a setup and a teardown too, and writes them when the run ends."""
+    """Collects the tests that failed, in a setup and a teardown too, and the files that could not be read.
+
+    They are written when a run comes to its end; one that stops before writes nothing.
+    """
 
     def __init__(self, target: Path) -> None:
         self.target = target
@@ -90,8 +93,13 @@ class _FailedTests:
             marked = ("real_time", True) in map(tuple, report.user_properties)
             self.lines[f"{'real_time' if marked else 'virtual_time'}\t{report.nodeid}"] = None
 
-    def pytest_sessionfinish(self) -> None:
-        self.target.write_text("".join(f"{line}\n" for line in self.lines))
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.lines[f"virtual_time\t{report.nodeid}"] = None
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if not (session.shouldfail or session.shouldstop):
+            self.target.write_text("".join(f"{line}\n" for line in self.lines))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -53,8 +53,8 @@ class EventType(enum.StrEnum):
     ICE_NOMINATED = "ice.nominated"  # local {type,address}, remote {type,address}
     ICE_VALIDATED = "ice.validated"  # pairs [[local type, remote type]] on which a check succeeded
     ICE_SELECTED = "ice.selected"  # local {type,address}, remote {type,address}
-    ICE_CONNECTED = "ice.connected"  # seconds (since call.started), held_up (s)
-    ICE_FAILED = "ice.failed"  # reason, held_up (s)
+    ICE_CONNECTED = "ice.connected"  # seconds (since call.started), held_up (s, at worst, while checks ran)
+    ICE_FAILED = "ice.failed"  # reason, held_up (as above)
     ICE_CONSENT_LOST = "ice.consent_lost"  # since_connected (seconds)
     MEDIA_SENT = "media.sent"  # bytes, sequence
     MEDIA_RECEIVED = "media.received"  # bytes, sequence, delay

@@ -204,12 +204,14 @@ class Alone(Topo):
         self.addLink("alice", "router", ipv6=True)
 
 
+@pytest.mark.real_time
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
 def test_a_simulated_host_answers_as_the_kernel_does(build, program):
     world = build(Alone)
     assert world.loop.run_until_complete(world.on("alice", program())) == asyncio.run(program())
 
 
+@pytest.mark.real_time
 def test_what_the_programs_return_tells_them_apart():
     """Negative control of the comparison: the kernel's answers are not all alike."""
     assert asyncio.run(nobody_listening()) == (

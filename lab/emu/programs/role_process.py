@@ -70,7 +70,10 @@ class _ProcessContext(RealRoleContext):
         super().__init__(setup.node, by_family, seed=setup.seed)
         self._trial = setup.trial
         self._writer = writer
-        self._hold_ups = HoldUps(asyncio.get_running_loop())
+        # Of a program that nobody here wrote this process knows nothing but what it says.
+        program = network.nodes[setup.node].program
+        own = program is None or program.runs_roles
+        self._hold_ups = HoldUps(asyncio.get_running_loop()) if own else None
 
     def record(self, event: Event) -> None:
         told = self._with_hold_up(event)
@@ -78,6 +81,8 @@ class _ProcessContext(RealRoleContext):
 
     def _with_hold_up(self, event: Event) -> Event:
         """Return an event; the one that ends a call's checks tells how long they were held up at worst."""
+        if self._hold_ups is None:
+            return event
         if event.type is EventType.ICE_CHECKING:
             self._hold_ups.begin(event.call)
         if event.type not in {EventType.ICE_CONNECTED, EventType.ICE_FAILED}:

@@ -14,14 +14,14 @@ _SECONDS: Final = 30.0
 """In which a program has to say its version."""
 
 
-def installed_version(command: Sequence[str], refusal: str) -> str:
+def installed_version(command: Sequence[str], message: str) -> str:
     """Return the version that a program says when this command asks for it.
 
     Raises:
-        HostNotReady: there is no such program; with these words.
+        HostNotReady: there is no such program; it says this message.
     """
     if shutil.which(command[0]) is None:
-        raise HostNotReady(refusal)
+        raise HostNotReady(message)
     return said_version(command)
 
 

@@ -13,13 +13,13 @@ from typing import Final
 TICK: Final = 0.01
 """Seconds between two looks at the clock. What holds a process up for longer is seen all but this much."""
 WATCHED: Final = 1.0
-"""Seconds of a call's checks. By then each was sent twice at least (RFC 8445 §14.3: again after 500 ms), and
-a call that has no path by then does not get another one by who is late."""
+"""Seconds of a call's checks. By then each of the first two dozen was sent twice at least (RFC 8445 §14.3:
+again after 500 ms), and a call that has no path by then does not get another one by who is late."""
 
 
 @dataclass(slots=True)
 class _Watch:
-    until: float
+    since: float
     worst: float = 0.0
 
 
@@ -34,7 +34,7 @@ class HoldUps:
     def begin(self, call: str) -> None:
         """Watch the first second of this call's checks, or until their end."""
         now = self._loop.time()
-        self._watches[call] = _Watch(now + WATCHED)
+        self._watches[call] = _Watch(now)
         if self._look is None:
             self._look = self._loop.call_at(now + TICK, self._look_now)
 
@@ -47,15 +47,14 @@ class HoldUps:
     def _look_now(self) -> None:
         self._note()
         now = self._loop.time()
-        goes_on = any(now < watch.until for watch in self._watches.values())
+        goes_on = any(now < watch.since + WATCHED for watch in self._watches.values())
         self._look = self._loop.call_at(now + TICK, self._look_now) if goes_on else None
 
     def _note(self) -> None:
         """Note how late the look is that was to come next; one that is still to come is not."""
         if self._look is None:
             return
-        planned = self._look.when()
-        late = self._loop.time() - planned
+        now, planned = self._loop.time(), self._look.when()
         for watch in self._watches.values():
-            if planned <= watch.until:
-                watch.worst = max(watch.worst, late)
+            if planned <= watch.since + WATCHED:
+                watch.worst = max(watch.worst, now - max(planned, watch.since))
