@@ -35,7 +35,10 @@ def load(path):
 
 
 def letters_anew(stack, nats):
-    """Return what a stack selects now between every two of the NATs, as letters of the page."""
+    """Return what a stack selects now between every two of the NATs, as letters of the page.
+
+    What happened in calls without a path is printed, for whoever has to find out why.
+    """
     network = load_topology("every_nat", {"nats": ",".join(nats)})
     program = Program(adapter=ADAPTERS[stack], ready_within=120.0)
     played = emulate(
@@ -48,9 +51,20 @@ def letters_anew(stack, nats):
         stack_call(network, record, selected(played.events, record.call))
         for record in calls_of(played.events)
     ]
+    for record in calls_of(played.events):
+        if not record.connected:
+            print_call(played, record.call)
     return why_invalid(played.events), {
         (c.caller_nat, c.callee_nat): letter(c, possible[c.caller_nat, c.callee_nat]) for c in calls
     }
+
+
+def print_call(played, call):
+    for event in played.events:
+        if event.call == call:
+            print(f"{event.time:.3f} {event.node} {event.type} {event.data}")
+    for node, output in played.outputs.items():
+        print(f"-- {node}: {output[-2000:]}")
 
 
 def selected(events, call):
