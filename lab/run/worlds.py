@@ -19,7 +19,7 @@ from lab.spec.event import Event
 from lab.spec.network import Network
 from lab.spec.trial import KERNEL, Trial
 
-MOST_REPEATED: Final = 2
+MOST_REPEATED: Final = 4
 """How often a trial of the kernel world is run again that the machine has stalled: after that the machine has
 too much to do, and the trial is invalid."""
 

@@ -249,9 +249,9 @@ def test_a_trial_that_was_stalled_is_run_again_and_says_so(machine):
 
 def test_it_is_not_run_again_without_end(machine):
     stalls, told = machine
-    stalls += ["one", "two", "three", ""]
+    stalls += ["one", "two", "three", "four", "five", ""]
     found = played()
-    assert (found.invalid, found.repeated) == ("three", ["one", "two"])
+    assert (found.invalid, found.repeated) == ("five", ["one", "two", "three", "four"])
     assert len(told) == 1 + worlds.MOST_REPEATED
 
 
