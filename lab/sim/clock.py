@@ -1,8 +1,8 @@
 """Virtual time: an asyncio event loop whose clock jumps to the next event.
 
-One heap holds everything that will happen: asyncio timers, packets in flight, SimPy events. Nothing waits:
-when no callback is ready, the clock is set to the time of the earliest entry. Order is total (time, then
-order of scheduling), so a run is a function of its inputs.
+One agenda (:mod:`lab.sim.agenda`) holds everything that will happen: asyncio timers, packets in flight, SimPy
+events. Nothing waits: when no callback is ready, the clock is set to the time of the earliest entry. Order is
+total (time, then order of scheduling), so a run is a function of its inputs.
 
 The loop serves the asyncio API that well-behaved network programs use; sockets, servers and name resolution
 are those of the *current host* (:mod:`lab.sim.host_calls`), a context variable that tasks and timers inherit.
@@ -19,10 +19,12 @@ from asyncio import events
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import copy_context
-from heapq import heapify, heappop, heappush
+from functools import partial
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lab.errors import TrialInvalid
+from lab.sim.agenda import Agenda
 from lab.sim.current import host_of
 from lab.sim.handles import VirtualHandle, VirtualTimer
 from lab.sim.host_calls import HostCalls
@@ -37,7 +39,7 @@ _URGENT = -(1 << 62)
 """Added to the serial number of an urgent entry: it goes before all others of its instant, in order."""
 
 _COMPACT_ABOVE = 512
-"""Cancelled timers are swept out of the heap once they are more than this and more than half of it."""
+"""Cancelled timers are swept out of the agenda once they are more than this and more than half of it."""
 
 _FORGET_ABOVE = 4096
 """Tasks beyond which the dead ones are struck off the list, and then whenever it has doubled."""
@@ -103,12 +105,13 @@ class VirtualLoop(HostCalls):
         """Virtual seconds since the trial began; only the loop sets it."""
         self._deadline = deadline
         self._event_budget = event_budget
-        self._heap: list[tuple[float, int, Callable[[Any], object] | None, Any]] = []
-        """(time, order, callback, its argument), or (time, order, None, timer)."""
+        self._agenda = Agenda()
+        self._at, self._instants = self._agenda.at, self._agenda.instants
         self._ready: deque[VirtualHandle | VirtualTimer] = deque()
         self._serial = 0
         self._object_serial = 0
         self._cancelled_timers = 0
+        self._compact_above = _COMPACT_ABOVE
         self._stopped = 0
         """How many processes are paused or dead."""
         self._tasks: list[weakref.ref[SerialTask[Any]]] = []
@@ -130,15 +133,23 @@ class VirtualLoop(HostCalls):
         """Return virtual seconds since the trial began."""
         return self.now
 
-    def post(self, when: float, callback: Callable[[Any], object], argument: Any) -> None:
-        """Run ``callback(argument)`` at ``when``: the network's fast path, without context or cancelling."""
+    def post(self, when: float, callback: Callable[[Any], object] | None, argument: Any) -> None:
+        """Run ``callback(argument)`` at ``when``: the network's fast path, without context or cancelling.
+
+        The argument is a timer where there is no callback.
+        """
         self._serial = serial = self._serial + 1
-        heappush(self._heap, (when, serial, callback, argument))
+        there = self._at.get(when)
+        if there is not None:
+            there.append((serial, callback, argument))
+        else:
+            self._at[when] = [(serial, callback, argument)]
+            heappush(self._instants, when)
 
     def post_urgent(self, when: float, callback: Callable[[Any], object], argument: Any) -> None:
         """Like :meth:`post`, before everything else of that instant (SimPy's URGENT priority)."""
         self._serial += 1
-        heappush(self._heap, (when, self._serial + _URGENT, callback, argument))
+        self._agenda.place(when, (self._serial + _URGENT, callback, argument))
 
     def call_soon(  # type: ignore[override]  # any callable: typeshed ties its arguments to *args
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
@@ -190,21 +201,23 @@ class VirtualLoop(HostCalls):
         timer._cancelled = False  # noqa: SLF001
         timer._when = when  # noqa: SLF001
         timer._scheduled = True  # noqa: SLF001
-        self._serial = serial = self._serial + 1
-        heappush(self._heap, (max(when, self.now), serial, None, timer))
+        if when < self.now:  # noqa: PLR1730 - max() would cost as much as all of the rest
+            when = self.now
+        self.post(when, None, timer)
         return timer
 
     def timer_cancelled(self) -> None:
-        """Count a cancelled timer, and sweep when they crowd the heap."""
+        """Count a cancelled timer, and sweep when they crowd the agenda."""
         self._cancelled_timers += 1
-        if self._cancelled_timers > _COMPACT_ABOVE and self._cancelled_timers * 2 > len(self._heap):
-            self._heap[:] = [
-                entry
-                for entry in self._heap
-                if entry[2] is not None or not entry[3]._cancelled  # noqa: SLF001 - as asyncio's own loop does
-            ]
-            heapify(self._heap)
-            self._cancelled_timers = 0
+        if self._cancelled_timers > self._compact_above:
+            self._compact()
+
+    def _compact(self) -> None:
+        half = len(self._agenda) // 2
+        if self._cancelled_timers > half:
+            self._agenda.take_timers(_is_cancelled)
+            half = self._cancelled_timers = 0
+        self._compact_above = max(_COMPACT_ABOVE, half)
 
     # Processes
 
@@ -216,11 +229,7 @@ class VirtualLoop(HostCalls):
         ready = list(self._ready)
         self._ready.clear()
         self._ready.extend(handle for handle in ready if not self._hold(handle))
-        timers = [entry for entry in self._heap if _is_timer_of(process, entry)]
-        if timers:
-            self._heap[:] = [entry for entry in self._heap if not _is_timer_of(process, entry)]
-            heapify(self._heap)
-        for when, order, _, timer in timers:
+        for when, order, timer in self._agenda.take_timers(partial(_is_timer_of, process)):
             timer._scheduled = False  # noqa: SLF001 - ours
             process.timers.append((when, order, timer))
         if state is ProcessState.DEAD:
@@ -242,7 +251,7 @@ class VirtualLoop(HostCalls):
                 self._ready.append(timer)
             elif not timer.cancelled():  # what is not late yet goes back to its place
                 timer._scheduled = True  # noqa: SLF001 - ours
-                heappush(self._heap, (when, order, None, timer))
+                self._agenda.place(when, (order, None, timer))
         process.ready, process.timers = [], []
 
     def _hold(self, handle: VirtualHandle | VirtualTimer) -> bool:
@@ -299,11 +308,12 @@ class VirtualLoop(HostCalls):
             events._set_running_loop(None)  # noqa: SLF001
 
     def _run(self) -> None:
-        """Run what is ready, then the heap's first entry, and so on.
+        """Run what is ready, then the agenda's first entry, and so on.
 
         Every event of a trial passes here, hence local names and no calls of our own.
         """
-        ready, heap = self._ready, self._heap
+        ready, agenda, at, instants = self._ready, self._agenda, self._at, self._instants
+        current, when = agenda.current, agenda.instant
         count, budget, deadline = self.events_run, self._event_budget, self._deadline
         try:
             while not self._stopping:
@@ -311,10 +321,14 @@ class VirtualLoop(HostCalls):
                     handle = ready.popleft()
                     if handle._cancelled:  # noqa: SLF001 - here and below as asyncio's own loop does
                         continue
-                elif not heap:
-                    return
                 else:
-                    when, _, callback, handle = heappop(heap)
+                    if not current:
+                        if not instants:
+                            return
+                        agenda.instant = when = heappop(instants)
+                        agenda.current = current = at.pop(when)
+                        current.reverse()
+                    _, callback, handle = current.pop()
                     if callback is None:
                         handle._scheduled = False  # noqa: SLF001
                         if handle._cancelled:  # noqa: SLF001
@@ -365,7 +379,7 @@ class VirtualLoop(HostCalls):
     def close(self) -> None:
         """Cancel every task still alive, let each finish, and forget what was scheduled."""
         self._deadline, self._event_budget = float("inf"), 1 << 62
-        self._heap.clear()
+        self._agenda.clear()
         for _ in range(8):  # a task may start another while it is being cancelled
             alive = [task for task in self.tasks() if not task.done()]
             if not alive:
@@ -374,7 +388,7 @@ class VirtualLoop(HostCalls):
                 task.cancel()
             self._drain_ready()
         self._ready.clear()
-        self._heap.clear()
+        self._agenda.clear()
         self._closed = True
         self._exception_handler = None
         left = self.tasks()
@@ -474,5 +488,9 @@ def forget_cancellation(task: asyncio.Future[Any]) -> None:
         task._make_cancelled_error()  # type: ignore[attr-defined]  # noqa: SLF001 - asyncio's way to take the error out
 
 
-def _is_timer_of(process: SimProcess, entry: tuple[float, int, Any, Any]) -> bool:
-    return entry[2] is None and process_of(entry[3]._context) is process  # noqa: SLF001 - as asyncio's own loop
+def _is_timer_of(process: SimProcess, timer: VirtualTimer) -> bool:
+    return process_of(timer._context) is process  # noqa: SLF001 - as asyncio's own loop does
+
+
+def _is_cancelled(timer: VirtualTimer) -> bool:
+    return timer._cancelled  # noqa: SLF001 - as asyncio's own loop does

@@ -15,7 +15,7 @@ class Scheduler(Protocol):
     """What a timer needs of its loop."""
 
     def timer_cancelled(self) -> None:
-        """Note that a timer in the heap will do nothing."""
+        """Note that a timer in the agenda will do nothing."""
 
 
 class VirtualHandle(asyncio.Handle):
@@ -39,7 +39,7 @@ class VirtualHandle(asyncio.Handle):
 
 
 class VirtualTimer(asyncio.TimerHandle):
-    """A callback of a later instant; the loop makes it, too. ``_scheduled`` as long as it is in the heap."""
+    """A callback of a later instant; the loop makes it, too. ``_scheduled`` as long as the agenda has it."""
 
     __slots__ = ()
 
@@ -52,7 +52,7 @@ class VirtualTimer(asyncio.TimerHandle):
     _repr = _source_traceback = None  # debug mode's
 
     def cancel(self) -> None:
-        """Do not call it; the loop sweeps it out of the heap when there are many."""
+        """Do not call it; the loop sweeps it out of the agenda when there are many."""
         if not self._cancelled:
             self._cancelled = True
             self._callback, self._args = None, ()

@@ -1,4 +1,4 @@
-"""SimPy on the virtual clock: its processes, queues and resources share the loop's one heap with asyncio.
+"""SimPy on the virtual clock: its processes, queues and resources share the loop's one agenda with asyncio.
 
 For waiting lines and crowds, which exist in virtual time alone: the channels of a trunk, the capacity of a
 zone, a population that is counted and not played one by one. Endpoints, arrivals of calls and faults are
@@ -28,7 +28,7 @@ class LoopEnvironment(simpy.Environment):
         return self._loop.time()
 
     def schedule(self, event: Event, priority: int = 1, delay: float = 0) -> None:
-        """Put an event into the loop's heap; URGENT ones go before all others of their instant."""
+        """Put an event into the loop's agenda; URGENT ones go before all others of their instant."""
         post = self._loop.post_urgent if priority == URGENT else self._loop.post
         post(self._loop.time() + delay, _process, event)
 

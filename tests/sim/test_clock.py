@@ -39,11 +39,11 @@ def test_a_time_in_the_past_means_now_and_the_clock_never_goes_back():
     assert seen == [5.0]
 
 
-def test_cancelled_timers_leave_the_heap_so_that_long_runs_do_not_grow():
+def test_cancelled_timers_leave_the_agenda_so_that_long_runs_do_not_grow():
     loop = VirtualLoop()
     for _ in range(10_000):
         loop.call_later(100.0, lambda: None).cancel()
-    assert len(loop._heap) < 2_000
+    assert len(loop._agenda) < 2_000
 
 
 def test_a_cancelled_timer_neither_runs_nor_moves_the_clock():
