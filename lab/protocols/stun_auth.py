@@ -42,7 +42,8 @@ def signature(key: bytes, covered: bytes, algorithm: str) -> bytes:
     What one side signs the other verifies a little later: in virtual time both do so here, and the second
     finds what the first computed.
     """
-    inner, outer = (started.copy() for started in _started(key, algorithm))
+    started_inner, started_outer = _started(key, algorithm)
+    inner, outer = started_inner.copy(), started_outer.copy()
     inner.update(covered)
     outer.update(inner.digest())
     return bytes(outer.digest())

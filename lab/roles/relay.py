@@ -65,6 +65,7 @@ class Relay:
         self._relays: dict[TransportAddress, asyncio.DatagramTransport] = {}
         self._opening: dict[TransportAddress, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop
         self._closed = False
         self._perform_one: dict[type, Callable[[Any], None]] = {
             SendToClient: self._send_to_client,
@@ -93,44 +94,43 @@ class Relay:
         Raises:
             OSError: an address or port cannot be listened on.
         """
+        self._loop = asyncio.get_running_loop()
         try:
             await self._listen()
             self.ready.set()
-            await asyncio.get_running_loop().create_future()
+            await self._loop.create_future()
         finally:
             self._close()
 
     async def _listen(self) -> None:
         config = self._config.server
-        loop = asyncio.get_running_loop()
         for address in config.addresses:
             for port in (config.port, config.alternate_port):
                 if port == config.port or config.other_address((address, port)) is not None:
-                    await self._listen_udp(loop, (address, port))
+                    await self._listen_udp((address, port))
         hosts = list(config.addresses)
         for port in self._config.tcp_ports:
-            await self._listen_stream(loop, hosts, port, Transport.TCP, None)
+            await self._listen_stream(hosts, port, Transport.TCP, None)
         if self._config.tls is not None:
             context = self._config.tls()
             for port in self._config.tls_ports:
-                await self._listen_stream(loop, hosts, port, Transport.TLS, context)
+                await self._listen_stream(hosts, port, Transport.TLS, context)
 
-    async def _listen_udp(self, loop: asyncio.AbstractEventLoop, address: TransportAddress) -> None:
-        transport, _ = await loop.create_datagram_endpoint(
+    async def _listen_udp(self, address: TransportAddress) -> None:
+        transport, _ = await self._loop.create_datagram_endpoint(
             lambda: _ServicePort(self, address), local_addr=address
         )
         self._services[address] = transport
 
     async def _listen_stream(
         self,
-        loop: asyncio.AbstractEventLoop,
         hosts: list[str],
         port: int,
         transport: Transport,
         context: ssl.SSLContext | None,
     ) -> None:
         self._listeners.append(
-            await loop.create_server(lambda: _StreamClient(self, transport), hosts, port, ssl=context)
+            await self._loop.create_server(lambda: _StreamClient(self, transport), hosts, port, ssl=context)
         )
 
     def _close(self) -> None:
@@ -148,12 +148,12 @@ class Relay:
 
     def received(self, data: bytes, five_tuple: FiveTuple) -> None:
         """Handle a message from a client."""
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         self._perform(self._server.receive(data, *five_tuple, now))
 
     def received_from_peer(self, data: bytes, relayed: TransportAddress, peer: TransportAddress) -> None:
         """Handle a datagram to a relayed address."""
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         self._perform(self._server.receive_from_peer(relayed, peer, data, now))
 
     def connected(self, five_tuple: FiveTuple, transport: asyncio.WriteTransport) -> None:
@@ -165,7 +165,7 @@ class Relay:
         del self._clients[five_tuple]
         if self._closed:
             return
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         self._perform(self._server.client_gone(*five_tuple, now))
 
     # What is to be done
@@ -177,11 +177,11 @@ class Relay:
         if wake is not None and (self._timer is None or wake < self._timer.when()):
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = asyncio.get_running_loop().call_at(wake, self._wake)
+            self._timer = self._loop.call_at(wake, self._wake)
 
     def _wake(self) -> None:
         self._timer = None
-        self._perform(self._server.wake(asyncio.get_running_loop().time()))
+        self._perform(self._server.wake(self._loop.time()))
 
     def _send_to_client(self, action: SendToClient) -> None:
         if action.transport is Transport.UDP:
@@ -204,21 +204,20 @@ class Relay:
 
     def _open_relay_port(self, action: OpenRelayPort) -> None:
         relayed = action.relayed
-        self._opening[relayed] = asyncio.get_running_loop().create_task(
+        self._opening[relayed] = self._loop.create_task(
             self._bind(relayed), name=f"open {format_address(relayed)}"
         )
 
     async def _bind(self, relayed: TransportAddress) -> None:
-        loop = asyncio.get_running_loop()
         try:
-            transport, _ = await loop.create_datagram_endpoint(
+            transport, _ = await self._loop.create_datagram_endpoint(
                 lambda: _RelayPort(self, relayed), local_addr=relayed
             )
         except OSError:
             actions = self._server.relay_port_failed(relayed)
         else:
             self._relays[relayed] = transport
-            actions = self._server.relay_port_opened(relayed, loop.time())
+            actions = self._server.relay_port_opened(relayed, self._loop.time())
         del self._opening[relayed]
         self._perform(actions)
 
