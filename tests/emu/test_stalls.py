@@ -297,33 +297,49 @@ async def heard_of(lab, type_, node):
     raise AssertionError(f"nothing was heard of {type_} at {node} in 30 s")
 
 
-@pytest.mark.namespaces
-@pytest.mark.system("unshare", "ip", "mnexec")
-@pytest.mark.usefixtures("untouched_machine")
-def test_a_caller_whom_the_machine_holds_up_is_found_out_and_the_trial_run_again():
-    """Once, while the answer is on its way to her: by a signal of which the lab knows nothing."""
+async def hold_up(lab, node, until=None):
+    """Stop a program for a tenth of a second, or for that long after something was heard of.
+
+    By a signal of which the lab knows nothing.
+    """
+    (process,) = our_processes(f"role-{node}")
+    os.kill(process, signal.SIGSTOP)
+    if until is not None:
+        await heard_of(lab, *until)
+    await asyncio.sleep(0.1)
+    os.kill(process, signal.SIGCONT)
+
+
+def played_with_a_hold_up(node, *, once, until=None):
+    """Return what is measured of a call whose first attempt is held up, ``once`` that was heard of."""
     held_up = []
 
     async def scenario(lab):
         call = asyncio.create_task(lab.call("alice", "bob", start_offset="-200ms"))
         if not held_up:
-            await heard_of(lab, EventType.SIGNAL_SENT, "alice")
-            (caller,) = our_processes("role-alice")
-            os.kill(caller, signal.SIGSTOP)
-            await heard_of(lab, EventType.ICE_CHECKING, "bob")
-            await asyncio.sleep(0.1)
-            os.kill(caller, signal.SIGCONT)
-            held_up.append(caller)
+            await heard_of(lab, *once)
+            await hold_up(lab, node, until)
+            held_up.append(node)
         assert (await call).connected
 
     network = pair(alice={"delay": "100ms"}, bob={"delay": "100ms"})
     found = measured(trial(), worlds.play_trial(trial(), network, scenario).events)
-    assert len(found.repeated) >= 1
+    assert held_up == [node]
+    return found
+
+
+@pytest.mark.namespaces
+@pytest.mark.system("unshare", "ip", "mnexec")
+@pytest.mark.usefixtures("untouched_machine")
+def test_a_caller_whom_the_machine_holds_up_is_found_out_and_the_trial_run_again():
+    """Once, while the answer is on its way to her."""
+    found = played_with_a_hold_up(
+        "alice", once=(EventType.SIGNAL_SENT, "alice"), until=(EventType.ICE_CHECKING, "bob")
+    )
     assert re.fullmatch(
         r"the machine stalled: .*alice \d{3} ms.* after the moments planned for the checks of call-1(; .*)?",
         found.repeated[0],
     )
-    assert len(held_up) == 1
 
 
 @pytest.mark.namespaces
@@ -331,20 +347,5 @@ def test_a_caller_whom_the_machine_holds_up_is_found_out_and_the_trial_run_again
 @pytest.mark.usefixtures("untouched_machine")
 def test_a_callee_who_stands_still_while_his_checks_run_is_found_out():
     """For a tenth of a second, of which neither links nor the beginning of the checks tell."""
-    held_up = []
-
-    async def scenario(lab):
-        call = asyncio.create_task(lab.call("alice", "bob", start_offset="-200ms"))
-        if not held_up:
-            await heard_of(lab, EventType.ICE_CHECKING, "bob")
-            (callee,) = our_processes("role-bob")
-            os.kill(callee, signal.SIGSTOP)
-            await asyncio.sleep(0.1)
-            os.kill(callee, signal.SIGCONT)
-            held_up.append(callee)
-        assert (await call).connected
-
-    network = pair(alice={"delay": "100ms"}, bob={"delay": "100ms"})
-    found = measured(trial(), worlds.play_trial(trial(), network, scenario).events)
+    found = played_with_a_hold_up("bob", once=(EventType.ICE_CHECKING, "bob"))
     assert re.search(r"bob stood still for \d{2,3} ms while the checks of call-1 ran", found.repeated[0])
-    assert len(held_up) == 1
