@@ -18,6 +18,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -233,10 +234,23 @@ def _context(wheels: Path) -> bytes:
         archive.add(ROOT / "docker", arcname="")
         for wheel in (*wheels.glob("*.whl"), *Path(place).glob("*.whl")):
             archive.add(wheel, arcname=f"wheels/{wheel.name}")
-        for wheel in (importlib.resources.files("ensurepip") / "_bundled").iterdir():
-            if wheel.name.startswith("pip-"):
-                archive.add(str(wheel), arcname=f"wheels/pip/{wheel.name}")
+        pip = _pip_wheel()
+        archive.add(pip, arcname=f"wheels/pip/{pip.name}")
     return packed.getvalue()
+
+
+def _pip_wheel() -> Path:
+    """Return the wheel of pip that this Python puts into new environments; Debian's keeps it in a place of its own.
+
+    Raises:
+        HostNotReady: there is none.
+    """
+    elsewhere = sysconfig.get_config_var("WHEEL_PKG_DIR")
+    kept = Path(elsewhere or str(importlib.resources.files("ensurepip") / "_bundled"))
+    found = sorted(kept.glob("pip-*.whl"))
+    if not found:
+        raise HostNotReady(f"no wheel of pip in {kept}: install python3-venv")
+    return found[-1]
 
 
 def _build(engine: Engine, context: bytes, base: str, part: str) -> None:

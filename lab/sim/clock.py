@@ -112,6 +112,7 @@ class VirtualLoop(HostCalls):
         self._object_serial = 0
         self._cancelled_timers = 0
         self._compact_above = _COMPACT_ABOVE
+        """Cancelled timers beyond which the agenda is looked at: counting what it holds takes a while."""
         self._stopped = 0
         """How many processes are paused or dead."""
         self._tasks: list[weakref.ref[SerialTask[Any]]] = []
@@ -201,7 +202,7 @@ class VirtualLoop(HostCalls):
         timer._cancelled = False  # noqa: SLF001
         timer._when = when  # noqa: SLF001
         timer._scheduled = True  # noqa: SLF001
-        if when < self.now:  # noqa: PLR1730 - max() would cost as much as all of the rest
+        if when < self.now:  # noqa: PLR1730 - max() is a call, for every timer
             when = self.now
         self.post(when, None, timer)
         return timer
