@@ -1,9 +1,9 @@
 """The images are built with the pip of whichever Python builds them."""
 
 import pytest
-from tools import images
 
 from lab.errors import HostNotReady
+from tools import images
 
 
 def test_the_pip_of_the_python_that_runs_is_found():
