@@ -240,7 +240,7 @@ def _context(wheels: Path) -> bytes:
 
 
 def _pip_wheel() -> Path:
-    """Return the wheel of pip that this Python puts into new environments; Debian has it in a place of its own.
+    """Return the wheel of pip that this Python gives new environments; Debian has it in a place of its own.
 
     Raises:
         HostNotReady: there is none.
